@@ -1,0 +1,103 @@
+//! Binance: spot, USD-M futures and COIN-M futures. Public market data only.
+//!
+//! Frames are read by two paths that give the same records: the predicted path expects the order of keys that
+//! the venue uses, the general path takes any JSON. See [`FrameDecoder`].
+
+mod cursor;
+mod decoder;
+mod fields;
+mod general;
+mod instruments;
+mod json;
+mod levels;
+mod market;
+mod predicted;
+mod rest;
+mod streams;
+
+use marketprism_core::instrument::{Instrument, InstrumentId, SymbolTable};
+use marketprism_core::record::Sink;
+use marketprism_core::venue::{DecodeError, Decoder, Market, Poll, Request, Stream, Venue};
+
+pub use decoder::FrameDecoder;
+
+/// The venue's name.
+const NAME: &str = "binance";
+
+/// The venue.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Binance;
+
+impl Venue for Binance {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn markets(&self) -> &'static [Market] {
+        &market::MARKETS
+    }
+
+    fn stream(
+        &self,
+        market: &Market,
+        channel: &str,
+        instrument: &Instrument,
+    ) -> Result<Option<Stream>, String> {
+        streams::stream(market, channel, instrument)
+    }
+
+    fn polls(&self, market: &Market, channel: &str, instrument: &Instrument) -> Vec<Poll> {
+        rest::polls(market, channel, instrument)
+    }
+
+    /// Frames of this path are wrapped with the name of their stream, which alone tells some of them apart.
+    fn websocket_path(&self, _market: &Market, route: &str) -> String {
+        format!("{route}/stream")
+    }
+
+    fn subscribe(&self, request_id: u64, streams: &[&str]) -> String {
+        streams::subscribe(request_id, streams)
+    }
+
+    fn decoder(&self, market: &'static Market, symbols: SymbolTable) -> Box<dyn Decoder> {
+        Box::new(FrameDecoder::new(market.name, symbols))
+    }
+
+    fn instruments_request(&self, market: &Market) -> Request {
+        rest::instruments_request(market)
+    }
+
+    fn parse_instruments(
+        &self,
+        market: &Market,
+        body: &[u8],
+    ) -> Result<(Vec<Instrument>, Vec<String>), DecodeError> {
+        instruments::parse(market, body)
+    }
+
+    fn snapshot_request(&self, market: &Market, instrument: &Instrument) -> Request {
+        rest::snapshot_request(market, instrument)
+    }
+
+    fn parse_snapshot(
+        &self,
+        _market: &Market,
+        instrument: InstrumentId,
+        body: &[u8],
+        receive_ns: i64,
+        sink: &mut dyn Sink,
+    ) -> Result<(), DecodeError> {
+        rest::parse_snapshot(instrument, body, receive_ns, sink)
+    }
+
+    fn parse_poll(
+        &self,
+        _market: &Market,
+        poll: &Poll,
+        body: &[u8],
+        receive_ns: i64,
+        sink: &mut dyn Sink,
+    ) -> Result<(), DecodeError> {
+        rest::parse_poll(poll, body, receive_ns, sink)
+    }
+}

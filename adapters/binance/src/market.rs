@@ -1,0 +1,120 @@
+//! The three markets and their limits.
+
+use std::time::Duration;
+
+use marketprism_core::venue::{Continuity, Market};
+
+/// Channels of spot.
+const SPOT_CHANNELS: &[&str] = &["trade", "agg_trade", "book", "quote", "ticker", "candle"];
+
+/// Channels of both futures markets; the last three are polled.
+const FUTURES_CHANNELS: &[&str] = &[
+    "trade",
+    "agg_trade",
+    "book",
+    "quote",
+    "ticker",
+    "candle",
+    "mark_price",
+    "liquidation",
+    "open_interest",
+    "long_short_ratio",
+    "funding_rate",
+];
+
+/// Header with the request weight used in the current minute.
+const USED_WEIGHT: &str = "x-mbx-used-weight-1m";
+
+/// The venue cuts every connection at this age.
+const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// All markets.
+pub(crate) static MARKETS: [Market; 3] = [
+    Market {
+        name: "spot",
+        continuity: Continuity::Contiguous,
+        websocket: &[
+            "wss://stream.binance.com:9443",
+            "wss://stream.binance.com:443",
+            "wss://data-stream.binance.vision",
+        ],
+        rest: &[
+            "https://api.binance.com",
+            "https://api-gcp.binance.com",
+            "https://api1.binance.com",
+            "https://api2.binance.com",
+            "https://api3.binance.com",
+            "https://api4.binance.com",
+            "https://data-api.binance.vision",
+        ],
+        channels: SPOT_CHANNELS,
+        messages_per_second: 5,
+        streams_per_connection: 1024,
+        streams_per_request: 200,
+        connects_per_5_minutes: 300,
+        connection_lifetime: LIFETIME,
+        // The server pings every 20 s.
+        silence_limit: Duration::from_secs(45),
+        weight_per_minute: 6000,
+        used_weight_header: USED_WEIGHT,
+    },
+    futures("usdm", &["wss://fstream.binance.com"], &["https://fapi.binance.com"]),
+    futures("coinm", &["wss://dstream.binance.com"], &["https://dapi.binance.com"]),
+];
+
+/// A futures market. The venue counts the weight of both together since 2026-06-30; its header says what is
+/// used by both.
+const fn futures(
+    name: &'static str,
+    websocket: &'static [&'static str],
+    rest: &'static [&'static str],
+) -> Market {
+    Market {
+        name,
+        continuity: Continuity::Linked,
+        websocket,
+        rest,
+        channels: FUTURES_CHANNELS,
+        messages_per_second: 10,
+        streams_per_connection: 1024,
+        streams_per_request: 200,
+        // Not documented for futures; taken from spot.
+        connects_per_5_minutes: 300,
+        connection_lifetime: LIFETIME,
+        // The server pings every 3 minutes.
+        silence_limit: Duration::from_secs(240),
+        weight_per_minute: 2400,
+        used_weight_header: USED_WEIGHT,
+    }
+}
+
+/// Which market a table entry is, for the few places where they differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MarketKind {
+    /// Spot.
+    Spot,
+    /// USD-M futures: linear.
+    UsdM,
+    /// COIN-M futures: inverse, quantities in contracts.
+    CoinM,
+}
+
+impl MarketKind {
+    /// The kind of a market of this crate.
+    pub(crate) fn of(market: &Market) -> MarketKind {
+        match market.name {
+            "usdm" => MarketKind::UsdM,
+            "coinm" => MarketKind::CoinM,
+            _ => MarketKind::Spot,
+        }
+    }
+
+    /// Where the REST methods are.
+    pub(crate) fn rest_prefix(self) -> &'static str {
+        match self {
+            MarketKind::Spot => "/api/v3",
+            MarketKind::UsdM => "/fapi/v1",
+            MarketKind::CoinM => "/dapi/v1",
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! One module for each command.
+
+pub(crate) mod bench;
+pub(crate) mod check;
+pub(crate) mod decode;
+pub(crate) mod demo;
+pub(crate) mod inspect;
+pub(crate) mod run;
+pub(crate) mod simulate;
+pub(crate) mod verify;

@@ -1,0 +1,170 @@
+//! `inspect` and `verify` on logs that are right and on logs that are not.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use marketprism_core::Instrument;
+use marketprism_core::record::*;
+use marketprism_log::{Appender, BatchBuilder, LogOptions};
+
+fn run(command: &str, directory: &Path, extra: &[&str]) -> (Option<i32>, String, String) {
+    let mut process = Command::new(env!("CARGO_BIN_EXE_marketprism"));
+    let Output { status, stdout, stderr } = process.arg(command).arg(directory).args(extra).output().unwrap();
+    (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+fn trade(id: u64) -> Trade {
+    let mut header = Header::new(Kind::Trade, 1, 1_723_161_255_000_000_000 + id as i64 * 1_000_000);
+    header.sequence = id;
+    Trade { header, price: 100, quantity: 1, event_ns: 0, side: 1, trade_type: 0, reserved: [0; 6] }
+}
+
+fn gap(from_id: u64, to_id: u64) -> Gap {
+    Gap {
+        header: Header::new(Kind::Gap, 1, 1_723_161_255_000_000_000),
+        from_id,
+        to_id,
+        from_ns: 0,
+        stream: Kind::Trade as u8,
+        reason: GapReason::Sequence as u8,
+        repaired: 0,
+        reserved: 0,
+        records: (to_id - from_id + 1) as u32,
+    }
+}
+
+/// A log of three segments with trades `1..=3000` but for those in `missing`; `reported` says so in a gap record.
+fn write_log(directory: &Path, missing: std::ops::Range<u64>, reported: bool) -> Vec<PathBuf> {
+    let options = LogOptions { sync_directory: false, run_id: 1, ..LogOptions::default() };
+    let (mut appender, _) = Appender::open(directory, options).unwrap();
+    appender.registry_mut().define(Instrument::unknown("binance", "spot", "BTCUSDT"));
+    for segment in 0..3 {
+        for part in 0..10 {
+            let mut batch = BatchBuilder::new();
+            for id in (segment * 10 + part) * 100 + 1..=(segment * 10 + part + 1) * 100 {
+                if reported && id == missing.end {
+                    batch.push(RecordRef::Gap(&gap(missing.start, missing.end - 1))).unwrap();
+                }
+                if !missing.contains(&id) {
+                    batch.push(RecordRef::Trade(&trade(id))).unwrap();
+                }
+            }
+            appender.append(&mut batch).unwrap();
+        }
+        if segment < 2 {
+            appender.rotate().unwrap();
+        }
+    }
+    appender.seal().unwrap();
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "seg"));
+    files.sort();
+    assert_eq!(files.len(), 3);
+    files
+}
+
+#[test]
+fn a_good_log_is_summarised() {
+    let folder = tempfile::tempdir().unwrap();
+    write_log(folder.path(), 0..0, false);
+    let (code, text, _) = run("verify", folder.path(), &[]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("received 2024-08-08 23:54:15.001000Z to 2024-08-08 23:54:18.000000Z"), "{text}");
+    assert!(text.contains("  binance  spot    trade        1    3,000     0\n"), "{text}");
+    let last = "No problem found: 3,000 records in 3 segments; nothing is missing in the data.\n";
+    assert!(text.ends_with(last), "{text}");
+
+    let (code, text, _) = run("inspect", folder.path(), &[]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("00000000000000001000.seg    1,000"), "{text}");
+    assert!(text.contains("sealed") && text.contains("BTCUSDT"), "{text}");
+    assert!(text.contains("3,000 records in 3 segments"), "{text}");
+}
+
+#[test]
+fn json_has_the_agreed_shape() {
+    let folder = tempfile::tempdir().unwrap();
+    write_log(folder.path(), 500..510, true);
+    let (code, text, _) = run("verify", folder.path(), &["--json"]);
+    assert_eq!(code, Some(0), "{text}");
+    let value: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    assert_eq!(value["ok"], true);
+    assert_eq!(value["records"], 2991);
+    assert_eq!(value["segments"], 3);
+    assert_eq!(value["gaps"], 1);
+    assert!(value["bytes"].as_u64().unwrap() > 64 * 2990);
+    assert_eq!(value["problems"], serde_json::json!([]));
+    let stream = &value["streams"][0];
+    assert_eq!((&stream["venue"], &stream["market"]), (&"binance".into(), &"spot".into()));
+    assert_eq!((&stream["venue_symbol"], &stream["kind"]), (&"BTCUSDT".into(), &"trade".into()));
+    assert_eq!((&stream["records"], &stream["gaps"]), (&2990.into(), &1.into()));
+    assert_eq!(stream["first_ns"], 1_723_161_255_001_000_000_i64);
+    let (_, text, _) = run("inspect", folder.path(), &["--json"]);
+    let value: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    assert_eq!(value["segments"].as_array().unwrap().len(), 3);
+    assert_eq!(value["counts"][0]["records"], 2990);
+}
+
+#[test]
+fn a_reported_hole_is_no_problem_and_an_unreported_one_is() {
+    let folder = tempfile::tempdir().unwrap();
+    write_log(folder.path(), 500..510, true);
+    let (code, text, _) = run("verify", folder.path(), &[]);
+    assert_eq!(code, Some(0));
+    assert!(text.ends_with("2,991 records in 3 segments; 1 gap is recorded in the data.\n"), "{text}");
+
+    let folder = tempfile::tempdir().unwrap();
+    write_log(folder.path(), 500..510, false);
+    let (code, text, _) = run("verify", folder.path(), &[]);
+    assert_eq!(code, Some(1));
+    let problem = text.lines().find(|line| line.starts_with("problem: ")).unwrap();
+    assert!(
+        problem.contains("00000000000000000000.seg at byte ") && problem.contains("BTCUSDT"),
+        "{problem}"
+    );
+    assert!(text.lines().last().unwrap().starts_with("1 problem found: 2,990 records"), "{text}");
+}
+
+#[test]
+fn a_flipped_byte_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = write_log(folder.path(), 0..0, false);
+    let mut bytes = std::fs::read(&files[1]).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&files[1], bytes).unwrap();
+    for command in ["verify", "inspect"] {
+        let (code, text, _) = run(command, folder.path(), &[]);
+        assert_eq!(code, Some(1), "{command}: {text}");
+        assert!(text.contains("problem: 00000000000000001000.seg at byte "), "{command}: {text}");
+    }
+}
+
+#[test]
+fn a_missing_segment_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = write_log(folder.path(), 0..0, false);
+    std::fs::remove_file(&files[1]).unwrap();
+    let (code, text, _) = run("verify", folder.path(), &["--json"]);
+    assert_eq!(code, Some(1));
+    let value: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    assert_eq!(value["ok"], false);
+    let problem = &value["problems"][0];
+    assert_eq!(problem["file"], "00000000000000002000.seg");
+    assert!(problem["what"].as_str().unwrap().contains("1000 to 1999 are missing"), "{problem}");
+}
+
+#[test]
+fn a_folder_without_a_log_is_a_usage_error() {
+    let folder = tempfile::tempdir().unwrap();
+    for command in ["verify", "inspect"] {
+        let (code, _, said) = run(command, &folder.path().join("none"), &[]);
+        assert_eq!(code, Some(2));
+        assert!(said.contains("does not exist"), "{said}");
+        let (code, _, said) = run(command, folder.path(), &["--json"]);
+        assert_eq!(code, Some(2));
+        assert!(said.contains("holds no segments"), "{said}");
+    }
+}

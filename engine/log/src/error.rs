@@ -1,0 +1,120 @@
+//! What can go wrong, as values.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+/// Why the log could not do what it was asked for. The text says what to do where that is known.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// Another process writes this log.
+    #[error("{path} is locked by {holder}: one log has one writer; stop it or choose another directory")]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+        /// What the holder wrote about itself.
+        holder: String,
+    },
+    /// The file system has no room, or a quota or file size limit was hit.
+    #[error(
+        "cannot {action} {path}: {source}; free some space: nothing written so far is harmed, and a retry continues where it stopped"
+    )]
+    Full {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The process may not do this.
+    #[error(
+        "cannot {action} {path}: {source}; check owner and mode of the directory and that it is mounted read-write"
+    )]
+    Permission {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// Any other failure of the system.
+    #[error("cannot {action} {path}: {source}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// A segment with this name exists and holds records.
+    #[error(
+        "{path} exists and holds records: it is not overwritten; was the log changed by another program?"
+    )]
+    SegmentExists {
+        /// The segment.
+        path: PathBuf,
+    },
+    /// A segment was asked for at a capture sequence that is already on disk.
+    #[error("sequence {asked} is already on disk: the next one is {next}")]
+    SequenceTaken {
+        /// The sequence that a segment was asked for.
+        asked: u64,
+        /// The lowest free one.
+        next: u64,
+    },
+    /// An archive could not be made: it would be longer than the format allows.
+    #[error("a batch of {records} records is too large for the format: finish batches earlier")]
+    TooLarge {
+        /// Records in it.
+        records: u32,
+    },
+}
+
+impl LogError {
+    /// Wraps an error of the system with what was tried on which file.
+    pub fn io(action: &'static str, path: &Path, source: io::Error) -> LogError {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                LogError::Full { action, path, source }
+            }
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                LogError::Permission { action, path, source }
+            }
+            _ => LogError::Io { action, path, source },
+        }
+    }
+
+    /// Whether the same call may succeed later without other changes than free space.
+    pub fn is_full(&self) -> bool {
+        matches!(self, LogError::Full { .. })
+    }
+}
+
+/// Something on disk that is not as it should be. The rest stays readable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// File name inside the log's directory; empty where it is about the log as a whole.
+    pub file: String,
+    /// Where in the file, bytes from its start.
+    pub offset: u64,
+    /// What is wrong, with exact numbers.
+    pub what: String,
+}
+
+impl Problem {
+    /// A problem at one place of one file.
+    pub fn new(file: &str, offset: u64, what: impl Into<String>) -> Problem {
+        Problem { file: file.to_owned(), offset, what: what.into() }
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{} at byte {}: {}", self.file, self.offset, self.what)
+    }
+}

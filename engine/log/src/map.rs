@@ -1,0 +1,247 @@
+//! One segment, mapped.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use memmap2::{Mmap, MmapOptions};
+use rkyv::rancor::Failure;
+
+use crate::columns::{ArchivedIndex, IndexEntry};
+use crate::error::{LogError, Problem};
+use crate::format::{
+    ALIGNMENT, BatchHeader, BatchKind, FileHeader, HEADER_BYTES, KINDS, Trailer, checksum, padded,
+};
+use crate::tail::{self, Extent};
+use crate::view::BatchView;
+
+/// A segment open for reading. Holds what was whole when it was opened; what is appended later needs a new one.
+pub struct Segment {
+    path: PathBuf,
+    name: String,
+    extent: Extent,
+    header: Result<FileHeader, Problem>,
+    map: Option<Mmap>,
+}
+
+/// The footer of a sealed segment.
+#[derive(Clone, Copy, Debug)]
+pub struct Footer<'a> {
+    /// One entry for each data batch, in file order.
+    pub entries: &'a [IndexEntry],
+    /// Records by kind number.
+    pub kinds: [u64; KINDS],
+    /// All records.
+    pub records: u64,
+    /// Where it lies, bytes from the start of the file.
+    pub offset: u64,
+    /// The capture sequence after the last record.
+    pub end_sequence: u64,
+}
+
+impl Segment {
+    /// Opens a segment. A damaged one opens too; only a failure of the system is an error.
+    pub fn map(path: &Path) -> Result<Segment, LogError> {
+        let file = File::open(path).map_err(|error| LogError::io("open", path, error))?;
+        let extent = tail::measure(&file).map_err(|error| LogError::io("read", path, error))?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let map = match extent.whole_bytes {
+            0 => None,
+            bytes => Some(map_start(&file, bytes).map_err(|error| LogError::io("map", path, error))?),
+        };
+        let header =
+            FileHeader::read(map.as_deref().unwrap_or_default()).map_err(|what| Problem::new(&name, 0, what));
+        Ok(Segment { path: path.to_owned(), name, extent, header, map })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file's name inside the log's directory.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The file header, or what is wrong with it.
+    pub fn header(&self) -> Result<&FileHeader, &Problem> {
+        self.header.as_ref()
+    }
+
+    /// Length of the file when it was opened, bytes.
+    pub fn file_bytes(&self) -> u64 {
+        self.extent.file_bytes
+    }
+
+    /// Whether it was closed with a footer.
+    pub fn is_sealed(&self) -> bool {
+        self.extent.sealed
+    }
+
+    /// Bytes behind the last whole batch: a batch that is being written, or the torn tail that a crash left.
+    pub fn torn_bytes(&self) -> u64 {
+        self.extent.torn_bytes()
+    }
+
+    /// The mapped bytes: everything that is whole.
+    pub fn bytes(&self) -> &[u8] {
+        self.map.as_deref().unwrap_or_default()
+    }
+
+    /// Dictionary and data batches in file order, their checksums compared.
+    pub fn batches(&self) -> Batches<'_> {
+        Batches {
+            name: &self.name,
+            bytes: self.bytes(),
+            position: HEADER_BYTES,
+            end: self.end(),
+            check: true,
+        }
+    }
+
+    /// The same without a look at the checksums of bodies. Still safe on any bytes, but a flipped bit goes unnoticed.
+    pub fn batches_unchecked(&self) -> Batches<'_> {
+        Batches { check: false, ..self.batches() }
+    }
+
+    /// The index of a sealed segment; `None` where it is not sealed, the error where the footer is damaged.
+    pub fn footer(&self) -> Option<Result<Footer<'_>, Problem>> {
+        if !self.is_sealed() {
+            return None;
+        }
+        let bytes = self.bytes();
+        let trailer = Trailer::read(bytes.get(self.end()..)?, self.extent.file_bytes)?;
+        let damaged = |what| Problem::new(&self.name, trailer.footer_offset, what);
+        Some(read_footer(bytes, &trailer).map_err(damaged))
+    }
+
+    /// Where batches end: at the trailer or at the end of what is whole.
+    fn end(&self) -> usize {
+        match self.extent.sealed {
+            true => self.bytes().len().saturating_sub(HEADER_BYTES),
+            false => self.bytes().len(),
+        }
+    }
+}
+
+fn map_start(file: &File, bytes: u64) -> std::io::Result<Mmap> {
+    let length = usize::try_from(bytes).map_err(std::io::Error::other)?;
+    // SAFETY: the map is read-only and covers only whole batches, which a writer of this crate neither changes nor cuts
+    // off (recovery cuts behind them). A foreign program that changes or shortens the file under a reader breaks
+    // the log's contract and this one; no code here could prevent that.
+    unsafe { MmapOptions::new().len(length).map(file) }
+}
+
+fn read_footer<'a>(bytes: &'a [u8], trailer: &Trailer) -> Result<Footer<'a>, &'static str> {
+    let offset = usize::try_from(trailer.footer_offset).map_err(|_| "the footer lies outside of the file")?;
+    let batch = bytes.get(offset..).ok_or("the footer lies outside of the file")?;
+    let header = BatchHeader::read(batch).ok_or("the footer's header is damaged")?;
+    let body = body_of(batch, &header).ok_or("the footer is longer than the file")?;
+    if header.kind != BatchKind::Footer as u8 || checksum(body) != header.body_checksum {
+        return Err("the footer is damaged");
+    }
+    let body = body.get(..header.body_bytes as usize).unwrap_or_default();
+    let index = rkyv::access::<ArchivedIndex, Failure>(body)
+        .map_err(|Failure| "the footer is not a valid archive")?;
+    Ok(Footer {
+        entries: bytemuck::try_cast_slice(&index.entries).map_err(|_| "the index is not whole")?,
+        kinds: index.kinds.map(|count| count.to_native()),
+        records: index.records.to_native(),
+        offset: trailer.footer_offset,
+        end_sequence: trailer.end_sequence,
+    })
+}
+
+/// The body of a batch with its padding.
+fn body_of<'a>(batch: &'a [u8], header: &BatchHeader) -> Option<&'a [u8]> {
+    batch.get(HEADER_BYTES..HEADER_BYTES.checked_add(padded(header.body_bytes as usize))?)
+}
+
+/// Iterates over the batches of a segment. After damage it goes on at the next batch whose header is valid.
+#[derive(Clone, Debug)]
+pub struct Batches<'a> {
+    name: &'a str,
+    bytes: &'a [u8],
+    position: usize,
+    end: usize,
+    check: bool,
+}
+
+impl<'a> Batches<'a> {
+    /// The batches in the bytes of a whole unsealed segment, which must be aligned to 64 bytes.
+    pub fn over(name: &'a str, bytes: &'a [u8]) -> Batches<'a> {
+        Batches { name, bytes, position: HEADER_BYTES, end: bytes.len(), check: true }
+    }
+
+    /// Goes on at a place in the file that is known to be the start of a batch (from a footer).
+    pub fn seek(&mut self, offset: u64) {
+        self.position = usize::try_from(offset).unwrap_or(usize::MAX).next_multiple_of(ALIGNMENT);
+    }
+
+    /// The batch at a place, by its header alone.
+    fn at(&self, position: usize) -> Option<(BatchHeader, &'a [u8])> {
+        let batch = self.bytes.get(position..self.end)?;
+        let header = BatchHeader::read(batch)?;
+        let body = body_of(batch, &header)?;
+        Some((header, body))
+    }
+
+    /// Skips what is no batch and says how much it was.
+    fn skip_damage(&mut self) -> Problem {
+        let start = self.position;
+        let mut next = start.saturating_add(ALIGNMENT);
+        while next < self.end && self.at(next).is_none() {
+            next += ALIGNMENT;
+        }
+        self.position = next.min(self.end);
+        let bytes = self.position - start;
+        self.problem(start, format!("{bytes} bytes are damaged: no valid batch header"))
+    }
+
+    fn problem(&self, position: usize, what: impl Into<String>) -> Problem {
+        Problem::new(self.name, position as u64, what)
+    }
+
+    /// The position after a batch whose body is damaged. Its header is valid, so its length can be trusted, unless
+    /// nothing valid follows there.
+    fn after_damage(&self, position: usize, header: &BatchHeader) -> usize {
+        let next = position + header.total_bytes();
+        if next == self.end || self.at(next).is_some() {
+            return next;
+        }
+        let mut next = position + ALIGNMENT;
+        while next < self.end && self.at(next).is_none() {
+            next += ALIGNMENT;
+        }
+        next
+    }
+}
+
+impl<'a> Iterator for Batches<'a> {
+    type Item = Result<BatchView<'a>, Problem>;
+
+    fn next(&mut self) -> Option<Result<BatchView<'a>, Problem>> {
+        while self.position < self.end {
+            let position = self.position;
+            let Some((header, body)) = self.at(position) else {
+                return Some(Err(self.skip_damage()));
+            };
+            if self.check && checksum(body) != header.body_checksum {
+                self.position = self.after_damage(position, &header);
+                let what = format!(
+                    "batch of {} records from sequence {} is damaged: wrong checksum",
+                    header.records, header.first_sequence
+                );
+                return Some(Err(self.problem(position, what)));
+            }
+            self.position = position + header.total_bytes();
+            if header.kind == BatchKind::Footer as u8 {
+                continue;
+            }
+            let body = body.get(..header.body_bytes as usize).unwrap_or_default();
+            let view = BatchView::new(header, position as u64, body);
+            return Some(view.map_err(|what| self.problem(position, format!("batch is not valid: {what}"))));
+        }
+        None
+    }
+}

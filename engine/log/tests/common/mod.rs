@@ -1,0 +1,95 @@
+//! Records and logs for the tests.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use marketprism_core::Instrument;
+use marketprism_core::record::*;
+use marketprism_log::*;
+
+pub fn trade(instrument: u32, id: u64) -> Trade {
+    let mut record: Trade = bytemuck::Zeroable::zeroed();
+    record.header = Header::new(Kind::Trade, instrument, 1_000 + id as i64);
+    record.header.sequence = id;
+    record.price = 5_000_000 + id as i64;
+    record.quantity = 10;
+    record
+}
+
+pub fn delta(instrument: u32, first: u64, last: u64, previous: Option<u64>, flags: u8) -> Book {
+    let mut record: Book = bytemuck::Zeroable::zeroed();
+    record.header = Header::new(Kind::BookDelta, instrument, 1_000 + last as i64);
+    record.header.sequence = last;
+    record.header.flags = flags;
+    record.first_id = first;
+    record.previous_id = previous.map_or(ABSENT, |id| id as i64);
+    record
+}
+
+pub fn snapshot(instrument: u32, id: u64) -> Book {
+    let mut record = delta(instrument, id, id, None, flag::SNAPSHOT | flag::REST);
+    record.header.kind = Kind::BookSnapshot as u8;
+    record
+}
+
+pub fn gap(instrument: u32, stream: Kind, from: u64, to: u64, reason: GapReason) -> Gap {
+    let mut record: Gap = bytemuck::Zeroable::zeroed();
+    record.header = Header::new(Kind::Gap, instrument, 2_000);
+    record.from_id = from;
+    record.to_id = to;
+    record.stream = stream as u8;
+    record.reason = reason as u8;
+    record
+}
+
+/// A directory that goes away with the test; in memory where there is such a place, since recovery waits for the disk.
+pub fn temporary() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
+/// Options without waits for the disk.
+pub fn options() -> LogOptions {
+    LogOptions { sync_directory: false, run_id: 1, ..LogOptions::default() }
+}
+
+/// Three instruments of one market, ids 1 to 3.
+pub fn define<F: WriteAt>(appender: &mut Appender<F>) {
+    for symbol in ["BTCUSDT", "ETHUSDT", "SOLUSDT"] {
+        appender.registry_mut().define(Instrument::unknown("binance", "spot", symbol));
+    }
+}
+
+pub fn appender(directory: &Path) -> Appender {
+    let (mut appender, _) = Appender::open(directory, options()).unwrap();
+    define(&mut appender);
+    appender
+}
+
+/// A batch of trades of instrument 1 with ids `from..end`.
+pub fn trades(from: u64, end: u64) -> BatchBuilder {
+    let mut batch = BatchBuilder::new();
+    (from..end).for_each(|id| batch.push(RecordRef::Trade(&trade(1, id))).unwrap());
+    batch
+}
+
+/// The ids of all trades in a log, and what was wrong.
+pub fn read_ids(directory: &Path) -> (Vec<u64>, ReadReport) {
+    let mut ids = Vec::new();
+    let mut sequences = Vec::new();
+    let report = LogReader::open(directory)
+        .unwrap()
+        .for_each(&Selection::default(), |sequence, record, registry| {
+            assert!(registry.get(record.header().instrument).is_some());
+            sequences.push(sequence);
+            ids.push(record.header().sequence);
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    assert!(sequences.is_sorted());
+    (ids, report)
+}
+
+pub fn texts(verification: &Verification) -> Vec<&str> {
+    verification.problems.iter().map(|problem| problem.what.as_str()).collect()
+}

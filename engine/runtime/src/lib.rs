@@ -1,0 +1,28 @@
+//! The recorder: threads, transport, sessions, normaliser, writer and control.
+//!
+//! Data flows one way, over rings of lines: [`io`] → [`stage`] (around the pure [`normaliser`]) → [`writer`].
+//! [`control`] does what may be slow. [`session`], [`backoff`], [`governor`] and [`normaliser`] are state machines
+//! without I/O. [`recorder`] puts the threads together.
+
+pub mod backoff;
+pub mod control;
+pub mod governor;
+pub mod io;
+pub mod normaliser;
+pub mod outlet;
+pub mod plan;
+pub mod recorder;
+pub mod rest;
+mod runs;
+pub mod session;
+pub mod settings;
+pub mod stage;
+pub mod telemetry;
+#[cfg(test)]
+mod testing;
+pub mod tls;
+pub mod transport;
+pub mod writer;
+
+pub use recorder::{ConnectionStatus, Ending, Recorder, StartError, Status};
+pub use settings::{LogSettings, Settings, Source, Threads, TransportChoice};

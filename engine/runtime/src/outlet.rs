@@ -1,0 +1,235 @@
+//! The way out of a thread: rings to the next stage, and what happens when one is full.
+//!
+//! A full ring is waited for, at most [`LONGEST_WAIT`]. The bytes behind wait in the kernel's socket buffer
+//! meanwhile. After that records are dropped, counted by stream, and reported as gaps as soon as there is
+//! room again.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use bytemuck::Zeroable;
+use marketprism_core::record::{ABSENT, Book, Gap, GapReason, Header, Kind, Line, Record, Sink};
+use marketprism_core::ring::{Doorbell, LineProducer};
+
+/// How long a full ring is waited for before records are dropped.
+pub const LONGEST_WAIT: Duration = Duration::from_millis(250);
+
+/// A ring to one consumer.
+pub struct Lane {
+    producer: LineProducer,
+    doorbell: Doorbell,
+    touched: bool,
+    overrun: bool,
+    lost: BTreeMap<(u32, u8), Lost>,
+}
+
+/// What was lost of one stream.
+#[derive(Clone, Copy, Debug)]
+struct Lost {
+    records: u32,
+    ids: (u64, u64),
+    times_ns: (i64, i64),
+}
+
+impl Lane {
+    /// A lane over a ring, with the consumer's doorbell.
+    pub fn new(producer: LineProducer, doorbell: Doorbell) -> Lane {
+        Lane { producer, doorbell, touched: false, overrun: false, lost: BTreeMap::new() }
+    }
+
+    #[inline]
+    fn append(&mut self, head: &[Line], body: &[u8]) -> u64 {
+        self.touched = true;
+        if !self.overrun && self.producer.push(head, body).is_ok() {
+            return 0;
+        }
+        self.append_full(head, body)
+    }
+
+    /// Returns the number of records dropped.
+    #[cold]
+    fn append_full(&mut self, head: &[Line], body: &[u8]) -> u64 {
+        if self.overrun {
+            self.recover();
+        } else {
+            self.wait(head, body);
+        }
+        if !self.overrun && self.producer.push(head, body).is_ok() {
+            return 0;
+        }
+        self.overrun = true;
+        self.note_loss(head);
+        1
+    }
+
+    /// Gives the consumer time to make room.
+    fn wait(&mut self, head: &[Line], body: &[u8]) {
+        let needed = head.len() + body.len().div_ceil(64);
+        let start = Instant::now();
+        // Twice the room, because the record may not straddle the end of the ring.
+        while self.producer.free_lines() < 2 * needed && start.elapsed() < LONGEST_WAIT {
+            self.doorbell.ring();
+            std::thread::yield_now();
+            if self.producer.is_abandoned() {
+                return;
+            }
+        }
+    }
+
+    /// Ends an overrun once a quarter of the ring is free: the gaps go first.
+    fn recover(&mut self) {
+        if self.producer.free_lines() * 4 < self.producer.capacity_lines() {
+            return;
+        }
+        while let Some(((instrument, kind), lost)) = self.lost.pop_first() {
+            let mut header = Header::new(Kind::Gap, instrument, lost.times_ns.1);
+            header.exchange_ns = marketprism_core::clock::TIME_MISSING;
+            let gap = Gap {
+                header,
+                from_id: lost.ids.0,
+                to_id: lost.ids.1,
+                from_ns: lost.times_ns.0,
+                stream: kind,
+                reason: GapReason::Overrun as u8,
+                records: lost.records,
+                ..Gap::zeroed()
+            };
+            if self.producer.push(gap.lines(), &[]).is_err() {
+                self.lost.insert((instrument, kind), lost);
+                return;
+            }
+        }
+        self.overrun = false;
+    }
+
+    fn note_loss(&mut self, head: &[Line]) {
+        let Some(line) = head.first() else { return };
+        let header: &Header = bytemuck::from_bytes(&line.0[..size_of::<Header>()]);
+        let (id, at) = (header.sequence, header.receive_ns);
+        let first = Lost { records: 0, ids: (first_id(line, header), id), times_ns: (at, at) };
+        let lost = self.lost.entry((header.instrument, header.kind)).or_insert(first);
+        lost.records = lost.records.saturating_add(1);
+        lost.ids = (lost.ids.0.min(id), lost.ids.1.max(id));
+        lost.times_ns.1 = at;
+    }
+}
+
+/// Lanes to the consumers of the next stage; a record goes to the one that owns its instrument.
+pub struct Outlet {
+    lanes: Vec<Lane>,
+    dropped: u64,
+}
+
+impl Outlet {
+    /// An outlet over at least one lane.
+    pub fn new(lanes: Vec<Lane>) -> Outlet {
+        Outlet { lanes, dropped: 0 }
+    }
+
+    /// Wakes every consumer that got something since the last call.
+    #[inline]
+    pub fn ring(&mut self) {
+        for lane in &mut self.lanes {
+            if lane.overrun {
+                lane.recover();
+            }
+            if std::mem::take(&mut lane.touched) {
+                lane.doorbell.ring();
+            }
+        }
+    }
+
+    /// Records dropped since the beginning because a ring stayed full.
+    pub fn dropped(&self) -> u64 {
+        self.dropped
+    }
+}
+
+impl Sink for Outlet {
+    #[inline]
+    fn append(&mut self, head: &[Line], body: &[u8]) {
+        let lane = match self.lanes.len() {
+            1 => 0,
+            count => instrument_of(head) as usize % count,
+        };
+        self.dropped += self.lanes[lane].append(head, body);
+    }
+}
+
+/// The first id that a record covers: a book delta covers a range, and on linked books also the ids of other
+/// instruments since the delta before.
+fn first_id(line: &Line, header: &Header) -> u64 {
+    if header.kind != Kind::BookDelta as u8 {
+        return header.sequence;
+    }
+    let book: &Book = bytemuck::from_bytes(&line.0);
+    match book.previous_id {
+        ABSENT => book.first_id,
+        previous => (previous.max(0) as u64).saturating_add(1).min(book.first_id),
+    }
+}
+
+/// The instrument in the header of a record.
+#[inline]
+fn instrument_of(head: &[Line]) -> u32 {
+    head.first().map_or(0, |line| u32::from_le_bytes([line.0[4], line.0[5], line.0[6], line.0[7]]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use marketprism_core::record::{Quote, RecordRef};
+    use marketprism_core::ring::{WaitStrategy, ring, wakeup};
+
+    fn quote(instrument: u32, sequence: u64) -> Quote {
+        let mut header = Header::new(Kind::Quote, instrument, sequence as i64);
+        header.sequence = sequence;
+        Quote { header, ..Quote::zeroed() }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_counted_and_reported_when_there_is_room() {
+        let (producer, mut consumer) = ring(8);
+        let (_waiter, doorbell) = wakeup(WaitStrategy::Adaptive);
+        let mut outlet = Outlet::new(vec![Lane::new(producer, doorbell)]);
+        for sequence in 0..11 {
+            outlet.append(quote(5, sequence).lines(), &[]);
+        }
+        assert_eq!(outlet.dropped(), 3);
+        let mut seen = vec![];
+        consumer.consume(usize::MAX, |record| seen.push(record.header().sequence));
+        assert_eq!(seen, (0..8).collect::<Vec<_>>());
+
+        outlet.append(quote(5, 11).lines(), &[]);
+        let mut gap = None;
+        consumer.consume(usize::MAX, |record| match record {
+            RecordRef::Gap(g) => gap = Some((*g, None)),
+            other => gap.as_mut().unwrap().1 = Some(other.header().sequence),
+        });
+        let (gap, after) = gap.unwrap();
+        assert_eq!((gap.from_id, gap.to_id, gap.records, gap.stream), (8, 10, 3, Kind::Quote as u8));
+        assert_eq!((gap.from_ns, gap.header.receive_ns, gap.reason), (8, 10, GapReason::Overrun as u8));
+        assert_eq!(after, Some(11), "the gap comes before what follows it");
+    }
+
+    #[test]
+    fn a_record_goes_to_the_lane_of_its_instrument() {
+        let (_waiter, doorbell) = wakeup(WaitStrategy::Adaptive);
+        let (lanes, mut consumers): (Vec<_>, Vec<_>) = (0..3)
+            .map(|_| ring(64))
+            .map(|(producer, consumer)| (Lane::new(producer, doorbell.clone()), consumer))
+            .unzip();
+        let mut outlet = Outlet::new(lanes);
+        for instrument in 0..30 {
+            outlet.append(quote(instrument, 1).lines(), &[]);
+        }
+        for (index, consumer) in consumers.iter_mut().enumerate() {
+            let mut count = 0;
+            consumer.consume(usize::MAX, |record| {
+                assert_eq!(record.header().instrument as usize % 3, index);
+                count += 1;
+            });
+            assert_eq!(count, 10);
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The normaliser thread: rings in, the pure [`Normaliser`] in the middle, a ring out.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+use marketprism_core::clock::{monotonic_ns, wall_ns};
+use marketprism_core::instrument::InstrumentId;
+use marketprism_core::ring::{LineConsumer, Waiter};
+use tokio::sync::mpsc;
+
+use crate::normaliser::Normaliser;
+use crate::outlet::Outlet;
+use crate::runs::Runs;
+use crate::telemetry::{NormaliserStatistics, Published, latency_histogram, thread_cpu_ns};
+
+/// Lines taken from one ring before the next is looked at.
+const LINES_PER_TURN: usize = 1024;
+/// Time between two ticks of the normaliser, nanoseconds.
+const TICK_NS: i64 = 50_000_000;
+/// Longest sleep: ticks go on while nothing comes.
+const LONGEST_SLEEP: Duration = Duration::from_millis(10);
+/// Books shown.
+const TOPS: usize = 64;
+
+/// Everything that a normaliser thread owns.
+pub struct Stage {
+    /// The state machine.
+    pub normaliser: Normaliser,
+    /// Rings from the I/O threads and from control.
+    pub inputs: Vec<LineConsumer>,
+    /// Ring to the writer.
+    pub outlet: Outlet,
+    /// How to wait.
+    pub waiter: Waiter,
+    /// Instruments whose books want a snapshot go here.
+    pub wanted: mpsc::Sender<InstrumentId>,
+    /// Statistics for others.
+    pub published: Published<NormaliserStatistics>,
+}
+
+impl Stage {
+    /// Runs until all inputs are empty and their writing ends are gone.
+    pub fn run(mut self) {
+        let mut latency = latency_histogram();
+        let mut runs = Runs::default();
+        let mut wanted = Vec::new();
+        let mut next_tick_ns = 0;
+        loop {
+            let taken = self.turn(&mut runs, &mut latency);
+            self.ask_for_snapshots(&mut wanted);
+            let now = monotonic_ns();
+            if now >= next_tick_ns {
+                next_tick_ns = now + TICK_NS;
+                self.normaliser.tick(wall_ns(), &mut self.outlet);
+                self.outlet.ring();
+                self.publish(&latency, false);
+            }
+            if taken > 0 {
+                self.waiter.worked();
+                continue;
+            }
+            if self.inputs.iter().all(|input| input.is_abandoned() && input.is_empty()) {
+                break;
+            }
+            let inputs = &self.inputs;
+            self.waiter.idle(LONGEST_SLEEP, || {
+                inputs.iter().any(|input| !input.is_empty()) || inputs.iter().all(LineConsumer::is_abandoned)
+            });
+        }
+        self.normaliser.finish(wall_ns(), &mut self.outlet);
+        self.outlet.ring();
+        self.publish(&latency, true);
+    }
+
+    /// One look at every ring.
+    #[inline]
+    fn turn(&mut self, runs: &mut Runs, latency: &mut Histogram<u64>) -> usize {
+        let mut taken = 0;
+        for input in &mut self.inputs {
+            let (normaliser, outlet) = (&mut self.normaliser, &mut self.outlet);
+            let records = input.consume(LINES_PER_TURN, |record| {
+                runs.add(record.header().receive_ns);
+                normaliser.process(record, outlet);
+            });
+            if records > 0 {
+                taken += records;
+                runs.drain_into(wall_ns(), latency);
+                self.outlet.ring();
+            }
+        }
+        taken
+    }
+
+    fn ask_for_snapshots(&mut self, wanted: &mut Vec<InstrumentId>) {
+        if !self.normaliser.has_wanted() && wanted.is_empty() {
+            return;
+        }
+        self.normaliser.take_wanted(wanted);
+        // What control cannot take now is offered again on the next turn.
+        while let Some(instrument) = wanted.last().copied() {
+            if self.wanted.try_send(instrument).is_err() {
+                break;
+            }
+            wanted.pop();
+        }
+    }
+
+    fn publish(&mut self, latency: &Histogram<u64>, force: bool) {
+        let normaliser = &self.normaliser;
+        self.published.publish(force, |copy| {
+            copy.counts.clone_from(normaliser.counts());
+            copy.latency.clone_from(latency);
+            copy.books = normaliser.book_counts();
+            normaliser.tops(TOPS, &mut copy.tops);
+            copy.cpu_ns = thread_cpu_ns();
+        });
+    }
+}
