@@ -194,7 +194,7 @@ fn parse(criterion: &mut Criterion) {
     message::<Quotes>(criterion, "quote_usdm", "usdm", &quotes);
 
     let twenty = |frame: &str| (19..=21).contains(&levels(frame));
-    let side = vec![r#"["61838.04000000","0.32332000"]"#; 10].join(",");
+    let side = [r#"["61838.04000000","0.32332000"]"#; 10].join(",");
     let depth = format!(
         r#"{{"stream":"btcusdt@depth@100ms","data":{{"e":"depthUpdate","E":1723161255308,"s":"BTCUSDT","U":50093239203,"u":50093239207,"b":[{side}],"a":[{side}]}}}}"#
     );

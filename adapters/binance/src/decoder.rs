@@ -7,7 +7,8 @@ use marketprism_core::venue::{DecodeCounts, DecodeError, Decoder, Outcome};
 
 use crate::general::General;
 use crate::levels::LevelBuffer;
-use crate::predicted::{Predicted, RecentSymbols};
+use crate::predicted::Predicted;
+use crate::symbols::RecentSymbols;
 
 /// Reads the frames of one connection.
 pub struct FrameDecoder {

@@ -46,6 +46,11 @@ pub(crate) fn time_ns(value: u64) -> Option<i64> {
     i64::try_from(value).ok()?.checked_mul(unit)
 }
 
+/// Next funding time from field `T`; 0 says that there is none.
+pub(crate) fn next_funding(value: u64) -> Option<i64> {
+    if value == 0 { Some(TIME_MISSING) } else { time_ns(value) }
+}
+
 /// The engine's time where given, else the publication's.
 #[inline(always)]
 fn best_time(engine_ns: i64, event_ns: i64) -> i64 {
@@ -443,33 +448,6 @@ pub(crate) fn order_side(name: &[u8]) -> Side {
     }
 }
 
-/// What the levels of a `depthUpdate` are. Diffs, whole tops and books with hidden orders have the same event
-/// name; only the name of the stream tells them apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Depth {
-    /// Changed levels.
-    Delta,
-    /// The whole top.
-    Snapshot,
-    /// A book that the diffs do not belong to.
-    Other,
-    /// A stream that is not known.
-    Unknown,
-}
-
-/// What the stream's name says of its levels; without a name they are diffs.
-#[inline(always)]
-pub(crate) fn depth_of(stream: Option<&[u8]>) -> Depth {
-    let Some(stream) = stream else { return Depth::Delta };
-    let Some(at) = stream.iter().position(|byte| *byte == b'@') else { return Depth::Unknown };
-    match stream.get(at..).unwrap_or_default() {
-        b"@depth" | [b'@', b'd', b'e', b'p', b't', b'h', b'@', ..] => Depth::Delta,
-        [b'@', b'd', b'e', b'p', b't', b'h', b'0'..=b'9', ..] => Depth::Snapshot,
-        suffix if suffix.starts_with(b"@rpiDepth") => Depth::Other,
-        _ => Depth::Unknown,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -497,22 +475,5 @@ mod tests {
         let digits = "900000000000000000.0";
         assert_eq!(of([digits, "1.50000000", "2"]), Ok(([9_000_000_000_000_000_000, 15, 20], -1)));
         assert_eq!(of(["900000000000000000", "1.55", "2"]), Err(Unfit("p")));
-    }
-
-    #[test]
-    fn streams_tell_what_a_depth_message_is() {
-        for (stream, depth) in [
-            ("btcusdt@depth", Depth::Delta),
-            ("btcusdt@depth@100ms", Depth::Delta),
-            ("btcusdt@depth5", Depth::Snapshot),
-            ("btcusd_perp@depth20@500ms", Depth::Snapshot),
-            ("btcusdt@rpiDepth@500ms", Depth::Other),
-            ("btcusdt@depths", Depth::Unknown),
-            ("btcusdt@trade", Depth::Unknown),
-            ("btcusdt", Depth::Unknown),
-        ] {
-            assert_eq!(depth_of(Some(stream.as_bytes())), depth, "{stream}");
-        }
-        assert_eq!(depth_of(None), Depth::Delta);
     }
 }

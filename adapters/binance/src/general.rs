@@ -7,13 +7,13 @@ use marketprism_core::record::{ABSENT, RecordBuffer, Sink, TradeType};
 use marketprism_core::venue::{DecodeError, Outcome};
 use marketprism_core::{InstrumentId, Kind};
 
+use crate::depth::{Depth, depth_of};
 use crate::fields::{
-    AggTradeFields, BookFields, CandleFields, Depth, Envelope, LiquidationFields, MarkPriceFields,
-    QuoteFields, TickerFields, TradeFields, Unfit, depth_of, interval_text, order_side, trade_type,
+    AggTradeFields, BookFields, CandleFields, Envelope, LiquidationFields, MarkPriceFields, QuoteFields,
+    TickerFields, TradeFields, Unfit, interval_text, next_funding, order_side, trade_type,
 };
 use crate::json::{self, Object, Value, bad};
 use crate::levels::LevelBuffer;
-use crate::predicted::next_funding;
 
 /// Events that are known and not recorded.
 const IGNORED: [&str; 15] = [

@@ -3,8 +3,10 @@
 //! Frames are read by two paths that give the same records: the predicted path expects the order of keys that
 //! the venue uses, the general path takes any JSON. See [`FrameDecoder`].
 
+mod bytes;
 mod cursor;
 mod decoder;
+mod depth;
 mod fields;
 mod general;
 mod instruments;
@@ -13,7 +15,9 @@ mod levels;
 mod market;
 mod predicted;
 mod rest;
+mod statistics;
 mod streams;
+mod symbols;
 
 use marketprism_core::instrument::{Instrument, InstrumentId, SymbolTable};
 use marketprism_core::record::Sink;

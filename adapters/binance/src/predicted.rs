@@ -8,11 +8,10 @@ use marketprism_core::record::{ABSENT, Sink, TradeType};
 use marketprism_core::{Decimal, InstrumentId, Kind};
 
 use crate::cursor::{Cursor, LevelShape};
-use crate::fields::{
-    AggTradeFields, BookFields, CandleFields, Depth, Envelope, LiquidationFields, MarkPriceFields,
-    NO_DECIMAL, QuoteFields, TickerFields, TradeFields, depth_of, interval_text, order_side, trade_type,
-};
+use crate::depth::{Depth, depth_of};
+use crate::fields::{AggTradeFields, BookFields, Envelope, NO_DECIMAL, QuoteFields, TradeFields, trade_type};
 use crate::levels::LevelBuffer;
+use crate::symbols::RecentSymbols;
 
 /// What the path needs besides the frame.
 pub(crate) struct Predicted<'d> {
@@ -24,44 +23,17 @@ pub(crate) struct Predicted<'d> {
     pub(crate) receive_ns: i64,
 }
 
-/// The instruments of recent frames, by symbols of at most 15 bytes: a comparison in place of a hash.
-pub(crate) struct RecentSymbols {
-    entries: Box<[(u128, InstrumentId); RECENT]>,
-}
-
-/// Entries of [`RecentSymbols`]; a power of two.
-const RECENT: usize = 256;
-
-impl Default for RecentSymbols {
-    fn default() -> RecentSymbols {
-        // No symbol is the number 0: none is empty in the table, and none has a byte 0.
-        RecentSymbols { entries: Box::new([(0, 0); RECENT]) }
-    }
-}
-
-impl RecentSymbols {
-    #[inline(always)]
-    fn get(&mut self, key: u128, find: impl Fn() -> Option<InstrumentId>) -> Option<InstrumentId> {
-        let mixed = (key as u64 ^ ((key >> 64) as u64).rotate_left(29)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let entry = &mut self.entries[(mixed >> 56) as usize % RECENT];
-        if entry.0 != key || key == 0 {
-            *entry = (key, find()?);
-        }
-        Some(entry.1)
-    }
-}
-
 /// A frame on the way: where it is read, and the name of its stream where it is wrapped.
 #[derive(Clone, Copy)]
-struct Frame<'a> {
-    cursor: Cursor<'a>,
+pub(crate) struct Frame<'a> {
+    pub(crate) cursor: Cursor<'a>,
     stream: Option<&'a [u8]>,
 }
 
 impl Frame<'_> {
     /// Nothing may follow but the end of the wrapper.
     #[inline(always)]
-    fn finish(&self, mut cursor: Cursor<'_>) -> Option<()> {
+    pub(crate) fn finish(&self, mut cursor: Cursor<'_>) -> Option<()> {
         if self.stream.is_some() {
             cursor.take(b"}")?;
         }
@@ -96,7 +68,7 @@ impl Predicted<'_> {
     }
 
     #[inline(always)]
-    fn instrument(&mut self, (symbol, key): (&[u8], Option<u128>)) -> Option<InstrumentId> {
+    pub(crate) fn instrument(&mut self, (symbol, key): (&[u8], Option<u128>)) -> Option<InstrumentId> {
         match key {
             Some(key) => self.recent.get(key, || self.symbols.get(symbol)),
             None => self.symbols.get(symbol),
@@ -104,13 +76,13 @@ impl Predicted<'_> {
     }
 
     #[inline(always)]
-    fn envelope(&self, instrument: InstrumentId) -> Envelope {
+    pub(crate) fn envelope(&self, instrument: InstrumentId) -> Envelope {
         Envelope { instrument, receive_ns: self.receive_ns, flags: 0 }
     }
 
     /// `"E":…,"s":"…"`.
     #[inline(always)]
-    fn event_and_symbol(&mut self, cursor: &mut Cursor<'_>) -> Option<(i64, InstrumentId)> {
+    pub(crate) fn event_and_symbol(&mut self, cursor: &mut Cursor<'_>) -> Option<(i64, InstrumentId)> {
         cursor.take(b"\",\"E\":")?;
         let event_ns = cursor.time()?;
         cursor.take(b",\"s\":\"")?;
@@ -120,7 +92,7 @@ impl Predicted<'_> {
 
     /// The market's own `st`, where it is sent, and the end of the event.
     #[inline(always)]
-    fn close(&self, cursor: &mut Cursor<'_>) -> Option<()> {
+    pub(crate) fn close(&self, cursor: &mut Cursor<'_>) -> Option<()> {
         if cursor.has(b",\"st\":") && Some(cursor.integer()?) != self.own_type {
             return None;
         }
@@ -308,225 +280,6 @@ impl Predicted<'_> {
         sink.push(&fields.record(self.envelope(instrument)).ok()?);
         Some(Kind::Quote)
     }
-
-    #[inline(never)]
-    fn mark_price(&mut self, frame: Frame<'_>, sink: &mut dyn Sink) -> Option<Kind> {
-        let mut cursor = frame.cursor;
-        cursor.take(b"markPriceUpdate")?;
-        let (event_ns, instrument) = self.event_and_symbol(&mut cursor)?;
-        cursor.take(b",\"p\":\"")?;
-        let mark = cursor.decimal()?;
-        let average = if cursor.has(b",\"ap\":\"") { optional_decimal(&mut cursor)? } else { NO_DECIMAL };
-        // The order of these two has changed.
-        let mut settlement = NO_DECIMAL;
-        let settlement_first = cursor.has(b",\"P\":\"");
-        if settlement_first {
-            settlement = optional_decimal(&mut cursor)?;
-        }
-        cursor.take(b",\"i\":\"")?;
-        let index = optional_decimal(&mut cursor)?;
-        if !settlement_first && cursor.has(b",\"P\":\"") {
-            settlement = optional_decimal(&mut cursor)?;
-        }
-        cursor.take(b",\"r\":\"")?;
-        let rate = optional_decimal(&mut cursor)?;
-        cursor.take(b",\"T\":")?;
-        let next = cursor.integer()?;
-        let next_funding_ns = next_funding(next)?;
-        self.close(&mut cursor)?;
-        frame.finish(cursor)?;
-        let fields = MarkPriceFields { event_ns, mark, index, settlement, average, rate, next_funding_ns };
-        let (mark, funding) = fields.records(self.envelope(instrument)).ok()?;
-        sink.push(&mark);
-        if let Some(funding) = funding {
-            sink.push(&funding);
-        }
-        Some(Kind::MarkPrice)
-    }
-
-    #[inline(never)]
-    fn candle(&mut self, frame: Frame<'_>, sink: &mut dyn Sink) -> Option<Kind> {
-        let mut cursor = frame.cursor;
-        cursor.take(b"kline")?;
-        let (event_ns, instrument) = self.event_and_symbol(&mut cursor)?;
-        cursor.take(b",\"k\":{\"t\":")?;
-        let open_ns = cursor.time()?;
-        cursor.take(b",\"T\":")?;
-        let close_ns = cursor.time()?;
-        cursor.take(b",\"s\":\"")?;
-        cursor.text()?;
-        cursor.take(b",\"i\":\"")?;
-        let interval = interval_text(cursor.text()?)?;
-        cursor.take(b",\"f\":")?;
-        cursor.signed()?;
-        cursor.take(b",\"L\":")?;
-        cursor.signed()?;
-        cursor.take(b",\"o\":\"")?;
-        let open = cursor.decimal()?;
-        cursor.take(b",\"c\":\"")?;
-        let close = cursor.decimal()?;
-        cursor.take(b",\"h\":\"")?;
-        let high = cursor.decimal()?;
-        cursor.take(b",\"l\":\"")?;
-        let low = cursor.decimal()?;
-        cursor.take(b",\"v\":\"")?;
-        let volume = cursor.decimal()?;
-        cursor.take(b",\"n\":")?;
-        let trades = cursor.signed()?;
-        cursor.take(b",\"x\":")?;
-        let closed = cursor.boolean()?;
-        cursor.take(b",\"q\":\"")?;
-        let quote_volume = cursor.decimal()?;
-        cursor.take(b",\"V\":\"")?;
-        let taker_buy_volume = cursor.decimal()?;
-        cursor.take(b",\"Q\":\"")?;
-        let taker_buy_quote_volume = cursor.decimal()?;
-        cursor.take(b",\"B\":\"")?;
-        cursor.text()?;
-        cursor.take(b"}")?;
-        self.close(&mut cursor)?;
-        frame.finish(cursor)?;
-        let fields = CandleFields {
-            event_ns,
-            open_ns,
-            close_ns,
-            interval,
-            open,
-            high,
-            low,
-            close,
-            volume,
-            quote_volume,
-            taker_buy_volume,
-            taker_buy_quote_volume,
-            trades,
-            closed,
-        };
-        sink.push(&fields.record(self.envelope(instrument)).ok()?);
-        Some(Kind::Candle)
-    }
-
-    #[inline(never)]
-    fn ticker(&mut self, frame: Frame<'_>, sink: &mut dyn Sink) -> Option<Kind> {
-        let mut cursor = frame.cursor;
-        cursor.take(b"24hrTicker")?;
-        let (event_ns, instrument) = self.event_and_symbol(&mut cursor)?;
-        skip_pair(&mut cursor)?;
-        cursor.take(b",\"p\":\"")?;
-        cursor.text()?;
-        cursor.take(b",\"P\":\"")?;
-        cursor.text()?;
-        cursor.take(b",\"w\":\"")?;
-        let weighted_average = cursor.decimal()?;
-        if cursor.has(b",\"x\":\"") {
-            cursor.text()?;
-        }
-        cursor.take(b",\"c\":\"")?;
-        let last = cursor.decimal()?;
-        cursor.take(b",\"Q\":\"")?;
-        let last_quantity = cursor.decimal()?;
-        // Only spot has the best bid and ask here.
-        let [bid_price, bid_quantity, ask_price, ask_quantity] =
-            if cursor.next_is(b",\"b\":") { best(&mut cursor)? } else { [NO_DECIMAL; 4] };
-        cursor.take(b",\"o\":\"")?;
-        let open = cursor.decimal()?;
-        cursor.take(b",\"h\":\"")?;
-        let high = cursor.decimal()?;
-        cursor.take(b",\"l\":\"")?;
-        let low = cursor.decimal()?;
-        cursor.take(b",\"v\":\"")?;
-        let volume = cursor.decimal()?;
-        cursor.take(b",\"q\":\"")?;
-        let quote_volume = cursor.decimal()?;
-        cursor.take(b",\"O\":")?;
-        let open_ns = cursor.time()?;
-        cursor.take(b",\"C\":")?;
-        let close_ns = cursor.time()?;
-        cursor.take(b",\"F\":")?;
-        let first_trade_id = cursor.signed()?;
-        cursor.take(b",\"L\":")?;
-        let last_trade_id = cursor.signed()?;
-        cursor.take(b",\"n\":")?;
-        let trades = cursor.signed()?;
-        self.close(&mut cursor)?;
-        frame.finish(cursor)?;
-        let fields = TickerFields {
-            event_ns,
-            last,
-            open,
-            high,
-            low,
-            weighted_average,
-            bid_price,
-            ask_price,
-            volume,
-            last_quantity,
-            bid_quantity,
-            ask_quantity,
-            quote_volume,
-            open_ns,
-            close_ns,
-            first_trade_id,
-            last_trade_id,
-            trades,
-        };
-        sink.push(&fields.record(self.envelope(instrument)).ok()?);
-        Some(Kind::Ticker)
-    }
-
-    #[inline(never)]
-    fn liquidation(&mut self, frame: Frame<'_>, sink: &mut dyn Sink) -> Option<Kind> {
-        let mut cursor = frame.cursor;
-        cursor.take(b"forceOrder\",\"E\":")?;
-        let event_ns = cursor.time()?;
-        skip_pair(&mut cursor)?;
-        if cursor.has(b",\"st\":") && Some(cursor.integer()?) != self.own_type {
-            return None;
-        }
-        cursor.take(b",\"o\":{\"s\":\"")?;
-        let instrument = self.instrument(cursor.symbol()?)?;
-        skip_pair(&mut cursor)?;
-        cursor.take(b",\"S\":\"")?;
-        let side = order_side(cursor.text()?);
-        cursor.take(b",\"o\":\"")?;
-        cursor.text()?;
-        cursor.take(b",\"f\":\"")?;
-        cursor.text()?;
-        cursor.take(b",\"q\":\"")?;
-        let quantity = cursor.decimal()?;
-        cursor.take(b",\"p\":\"")?;
-        let price = cursor.decimal()?;
-        cursor.take(b",\"ap\":\"")?;
-        let average_price = optional_decimal(&mut cursor)?;
-        cursor.take(b",\"X\":\"")?;
-        let status = cursor.text()?;
-        cursor.take(b",\"l\":\"")?;
-        let last_quantity = optional_decimal(&mut cursor)?;
-        cursor.take(b",\"z\":\"")?;
-        let filled_quantity = optional_decimal(&mut cursor)?;
-        cursor.take(b",\"T\":")?;
-        let trade_ns = cursor.time()?;
-        cursor.take(b"}}")?;
-        frame.finish(cursor)?;
-        let fields = LiquidationFields {
-            event_ns,
-            trade_ns,
-            side,
-            price,
-            average_price,
-            quantity,
-            filled_quantity,
-            last_quantity,
-            status,
-        };
-        sink.push(&fields.record(self.envelope(instrument)).ok()?);
-        Some(Kind::Liquidation)
-    }
-}
-
-/// Next funding time from field `T`; 0 says that there is none.
-pub(crate) fn next_funding(value: u64) -> Option<i64> {
-    if value == 0 { Some(TIME_MISSING) } else { crate::fields::time_ns(value) }
 }
 
 /// The order ids that spot trades carried up to 2023.
@@ -551,7 +304,7 @@ fn skip_ignored_flag(cursor: &mut Cursor<'_>) -> Option<()> {
 
 /// The pair that futures name beside the symbol.
 #[inline(always)]
-fn skip_pair(cursor: &mut Cursor<'_>) -> Option<()> {
+pub(crate) fn skip_pair(cursor: &mut Cursor<'_>) -> Option<()> {
     if cursor.has(b",\"ps\":\"") {
         cursor.text()?;
     }
@@ -560,7 +313,7 @@ fn skip_pair(cursor: &mut Cursor<'_>) -> Option<()> {
 
 /// Best bid and ask: price and quantity, price and quantity.
 #[inline(always)]
-fn best(cursor: &mut Cursor<'_>) -> Option<[Decimal; 4]> {
+pub(crate) fn best(cursor: &mut Cursor<'_>) -> Option<[Decimal; 4]> {
     cursor.take(b",\"b\":\"")?;
     let bid_price = cursor.decimal()?;
     cursor.take(b",\"B\":\"")?;
@@ -570,11 +323,6 @@ fn best(cursor: &mut Cursor<'_>) -> Option<[Decimal; 4]> {
     cursor.take(b",\"A\":\"")?;
     let ask_quantity = cursor.decimal()?;
     Some([bid_price, bid_quantity, ask_price, ask_quantity])
-}
-
-/// A decimal that may be the empty text.
-fn optional_decimal(cursor: &mut Cursor<'_>) -> Option<Decimal> {
-    if cursor.has(b"\"") { Some(NO_DECIMAL) } else { cursor.decimal() }
 }
 
 /// The levels of one side, after its opening bracket: the cursor behind the closing one. A function of its own,

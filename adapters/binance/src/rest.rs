@@ -10,12 +10,11 @@ use marketprism_core::record::{
 use marketprism_core::venue::{DecodeError, Market, Poll, Request};
 use marketprism_core::{Decimal, Kind};
 
-use crate::fields::{BookFields, Envelope, MarkPriceFields, NO_DECIMAL, funding_interval};
+use crate::fields::{BookFields, Envelope, MarkPriceFields, NO_DECIMAL, funding_interval, next_funding};
 use crate::general::{read_book, reason};
 use crate::json::{self, Object, Value, bad};
 use crate::levels::LevelBuffer;
 use crate::market::MarketKind;
-use crate::predicted::next_funding;
 
 /// Names of the answers that are polled.
 mod answer {

@@ -193,7 +193,7 @@ fn every_truncation_is_refused() {
 
 #[test]
 fn every_byte_changed_to_every_unusual_one() {
-    let side = vec![r#"["61838.04000000","0.32332000"]"#; 5].join(",");
+    let side = [r#"["61838.04000000","0.32332000"]"#; 5].join(",");
     let deep = format!(r#"{{"e":"depthUpdate","E":1,"s":"BTCUSDT","U":1,"u":2,"b":[{side}],"a":[{side}]}}"#);
     let frames = seeds().into_iter().map(|(_, frame)| frame).chain([deep]);
     for frame in frames.filter(|frame| frame.len() < 600) {

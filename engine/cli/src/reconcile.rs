@@ -62,7 +62,8 @@ pub(crate) fn reconcile(
             }
         }
         if header.flags & flag::REST == 0 {
-            *stored.entry((instrument.market.clone(), instrument.venue_symbol.clone(), kind)).or_default() += 1;
+            *stored.entry((instrument.market.clone(), instrument.venue_symbol.clone(), kind)).or_default() +=
+                1;
         }
         ControlFlow::Continue(())
     });

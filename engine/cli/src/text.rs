@@ -49,7 +49,10 @@ mod tests {
     fn numbers_read_well() {
         assert_eq!([grouped(0), grouped(999), grouped(1_234_567)], ["0", "999", "1,234,567"]);
         assert_eq!([bytes(12), bytes(3_250_000)], ["12 B", "3.2 MB"]);
-        assert_eq!([duration_ns(950), duration_ns(12_345), duration_ns(4_500_000)], ["950 ns", "12.3 µs", "4.5 ms"]);
+        assert_eq!(
+            [duration_ns(950), duration_ns(12_345), duration_ns(4_500_000)],
+            ["950 ns", "12.3 µs", "4.5 ms"]
+        );
         assert_eq!(clock(1_700_000_000_123_000_000), "22:13:20.123");
     }
 }

@@ -196,7 +196,11 @@ fn after_kill_9_every_whole_batch_is_there_and_recording_goes_on_in_a_new_segmen
 
     let rows = stored(&crashing.data);
     let missing = crashing.compare(&rows);
-    eprintln!("{} records, {missing} lost in the last moments before {} kills", rows.len(), crashing.runs.len() - 1);
+    eprintln!(
+        "{} records, {missing} lost in the last moments before {} kills",
+        rows.len(),
+        crashing.runs.len() - 1
+    );
     assert!(rows.len() > 20_000, "{} records", rows.len());
     assert!(sessions(&rows, "started") >= 3 * recording_runs, "every run says that it began");
     assert!(sessions(&rows, "connected") >= 4 * recording_runs, "every run says that it connected");

@@ -57,7 +57,8 @@ fn a_closed_port_is_tried_again_until_the_venue_is_there() {
     assert!(run.is_running());
     let source = Generated { seed: 1, symbols: 1, messages_per_second: Some(500) };
     let config = Config::new(Source::Generated(source));
-    let simulator = Simulator::start(Config { markets: vec![Market::Spot], ports: Some(ports), ..config }).unwrap();
+    let simulator =
+        Simulator::start(Config { markets: vec![Market::Spot], ports: Some(ports), ..config }).unwrap();
     wait_for_more(&simulator, 500);
     let ledger = simulator.pause();
     run.stop();
@@ -164,15 +165,15 @@ fn fill_the_disk(seed: u64, rate: Option<u64>, size_mib: u64, transport: &str) -
     assert!(run.is_running(), "{}", run.text());
     std::fs::remove_file(&filler).unwrap();
     run.wait_for_text("writing works again");
-    wait_for_more(&simulator, 1000);
+    // Enough for the rings to empty and for records behind the holes.
+    wait_for_more(&simulator, rate.map_or(300_000, |rate| rate / 2));
     let ledger = simulator.pause();
     run.stop();
     let data = mounted.0.join("data");
     verify_ok(&data);
     let rows = stored(&data);
     let holes = assert_holes_reported(&rows);
-    let gaps = of_kind(&rows, "gap");
-    eprintln!("{} sent, {} stored, {} gaps {:?}\n{}", ledger.messages(), rows.len(), gaps.len(), gaps.first(), run.text());
+    eprintln!("{} sent, {} records stored, {holes} holes", ledger.messages(), rows.len());
     if rate.is_some() {
         assert_all_stored(&ledger, &rows);
     }
@@ -215,7 +216,8 @@ fn drains(seed: u64, signal: i32) {
     assert_eq!(status.code(), Some(0), "{text}");
     let totals = assert_all_stored(&ledger, &stored(&folder.path().join("data")));
     for market in Market::ALL {
-        let total: u64 = totals.iter().filter(|((of, _), _)| of == market.name()).map(|(_, count)| count).sum();
+        let total: u64 =
+            totals.iter().filter(|((of, _), _)| of == market.name()).map(|(_, count)| count).sum();
         assert!(total > 500, "{market}: {totals:?}");
     }
     assert_eq!(verify_ok(&folder.path().join("data")).torn_bytes, 0);

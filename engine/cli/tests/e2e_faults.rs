@@ -24,7 +24,8 @@ const VICTIMS: [(Market, &str); 3] =
 
 /// A venue with these faults, a recorder on it, data flowing.
 fn start(seed: u64, faults: Vec<Fault>) -> Local {
-    let local = Local::start(Config { faults, ..generated(seed, SYMBOLS, 3000) }, &CHANNELS, Threads::default());
+    let local =
+        Local::start(Config { faults, ..generated(seed, SYMBOLS, 3000) }, &CHANNELS, Threads::default());
     local.feed();
     local
 }
@@ -115,8 +116,11 @@ fn what_the_venue_sends_twice_is_stored_once() {
         (Market::Coinm, "btcusd_perp@aggTrade"),
         (Market::Coinm, "btcusd_perp@depth@100ms"),
     ];
-    let fault = |(market, stream): (Market, &str)| {
-        Fault::Duplicate { market, stream: stream.to_owned(), after_events: 20, events: 30 }
+    let fault = |(market, stream): (Market, &str)| Fault::Duplicate {
+        market,
+        stream: stream.to_owned(),
+        after_events: 20,
+        events: 30,
     };
     let mut local = start(2, streams.into_iter().map(fault).collect());
     wait_for_faults(&local, 7 * 30);
@@ -160,13 +164,18 @@ fn unusable(seed: u64, fault: impl Fn(Market) -> Fault, times: usize, content: &
     wait_for_faults(&local, 3 * times as u64);
     let (_, rows) = finish(&mut local);
     for market in Market::ALL {
-        let raws: Vec<_> = of_kind(&rows, "raw").into_iter().filter(|row| row["market"] == market.name()).collect();
+        let raws: Vec<_> =
+            of_kind(&rows, "raw").into_iter().filter(|row| row["market"] == market.name()).collect();
         assert_eq!(raws.len(), times, "{market}: {raws:?}");
         for raw in raws {
             assert!(!raw["reason"].as_str().unwrap().is_empty(), "{raw}");
             assert!(raw["frame"].as_str().unwrap().contains(content), "{raw}");
         }
-        assert!(sessions(&rows, market, "disconnected").iter().all(|row| row["detail"]["reason"] == "the recorder stops"));
+        assert!(
+            sessions(&rows, market, "disconnected")
+                .iter()
+                .all(|row| row["detail"]["reason"] == "the recorder stops")
+        );
     }
     assert_eq!(of_kind(&rows, "gap").len(), 0);
 }
@@ -232,8 +241,10 @@ fn a_shutdown_notice_moves_the_connections_before_the_venue_cuts_them() {
     let ledger = local.finish();
     let rows = local.stored();
     for market in Market::ALL {
-        let reasons: Vec<_> =
-            sessions(&rows, market, "disconnected").iter().map(|row| row["detail"]["reason"].to_string()).collect();
+        let reasons: Vec<_> = sessions(&rows, market, "disconnected")
+            .iter()
+            .map(|row| row["detail"]["reason"].to_string())
+            .collect();
         assert!(reasons.iter().any(|reason| reason.contains("announced")), "{market}: {reasons:?}");
     }
     assert_holes_reported(&rows);
@@ -244,7 +255,8 @@ fn a_shutdown_notice_moves_the_connections_before_the_venue_cuts_them() {
 
 /// REST requests below a path are refused a few times; capture goes on and books become valid later.
 fn refused(seed: u64, path: fn(Market) -> String, status: u16, retry_after: Option<Duration>) {
-    let fault = |market| Fault::RestStatus { market, path_prefix: path(market), status, times: 2, retry_after };
+    let fault =
+        |market| Fault::RestStatus { market, path_prefix: path(market), status, times: 2, retry_after };
     let mut local = start(seed, Market::ALL.into_iter().map(fault).collect());
     local.wait_for_messages(1000);
     local.wait_for_books(BOOKS);

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 
 use common_e2e::books::{Book, of_instrument};
 use common_e2e::expected::{self, Streams};
-use common_e2e::{ALL_CHANNELS, Local, PATIENCE, captures, folders, generated, ledgers, read_text, verify_ok};
+use common_e2e::{
+    ALL_CHANNELS, Local, PATIENCE, captures, folders, generated, ledgers, read_text, verify_ok,
+};
 use marketprism_runtime::transport::Kind as Transport;
 use marketprism_runtime::{Threads, TransportChoice};
 use marketprism_simulator::{Capture, Config, Market, Pace, Source, Start};
@@ -66,7 +68,8 @@ fn compare_books(
     stored: &[Value],
 ) {
     let finals = folder.join("derived/final_books.json");
-    let finals: Value = if finals.exists() { serde_json::from_str(&read_text(&finals)).unwrap() } else { Value::Null };
+    let finals: Value =
+        if finals.exists() { serde_json::from_str(&read_text(&finals)).unwrap() } else { Value::Null };
     for (symbol, snapshot) in snapshots {
         let what = format!("{} {symbol}", folder.display());
         let events = frames.iter().map(|(_, data)| data);
@@ -104,9 +107,8 @@ fn play_all(market: Market, transport: TransportChoice, kinds: &[&str]) {
 }
 
 const SPOT_KINDS: [&str; 5] = ["trade", "agg_trade", "book_delta", "quote", "candle"];
-const USDM_KINDS: [&str; 8] = [
-    "trade", "agg_trade", "book_delta", "quote", "candle", "mark_price", "funding_rate", "liquidation",
-];
+const USDM_KINDS: [&str; 8] =
+    ["trade", "agg_trade", "book_delta", "quote", "candle", "mark_price", "funding_rate", "liquidation"];
 const COINM_KINDS: [&str; 5] = ["trade", "agg_trade", "book_delta", "quote", "candle"];
 
 #[test]
@@ -166,7 +168,10 @@ fn play_generated(tls: bool, threads: Threads) {
     let liquidations = || {
         let ledger = local.simulator.ledger();
         let seen = |market| {
-            let of = ledger.streams.iter().filter(|one| one.market == market && one.stream.ends_with("@forceOrder"));
+            let of = ledger
+                .streams
+                .iter()
+                .filter(|one| one.market == market && one.stream.ends_with("@forceOrder"));
             of.map(|one| one.messages).sum::<u64>() > 0
         };
         seen(Market::Usdm) && seen(Market::Coinm) && ledger.messages() > 20_000

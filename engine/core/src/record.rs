@@ -681,6 +681,8 @@ pub enum GapReason {
     Reset = 4,
     /// A frame could not be parsed or was refused.
     Unparsed = 5,
+    /// The recorder did not run.
+    Restart = 6,
 }
 
 impl GapReason {
@@ -692,6 +694,7 @@ impl GapReason {
             3 => Some("overrun"),
             4 => Some("reset"),
             5 => Some("unparsed"),
+            6 => Some("restart"),
             _ => None,
         }
     }

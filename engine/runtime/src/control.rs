@@ -213,7 +213,9 @@ async fn poll(market: Rc<ControlledMarket>, index: usize, shared: Rc<Shared>) {
             Ok(()) => shared.deliver(&records),
             Err(error) => {
                 shared.counters.failures.fetch_add(1, Ordering::Relaxed);
-                shared.events.send(Severity::Warning, format!("{}: {}: {error}", market.label(), poll.answer));
+                shared
+                    .events
+                    .send(Severity::Warning, format!("{}: {}: {error}", market.label(), poll.answer));
             }
         }
     }

@@ -15,7 +15,13 @@ pub struct Governor {
 impl Governor {
     /// A governor that admits `most` units in any `window_ns`.
     pub fn new(most: u32, window_ns: i64) -> Governor {
-        Governor { most: most.max(1), window_ns, spent: VecDeque::new(), in_window: 0, closed_until_ns: i64::MIN }
+        Governor {
+            most: most.max(1),
+            window_ns,
+            spent: VecDeque::new(),
+            in_window: 0,
+            closed_until_ns: i64::MIN,
+        }
     }
 
     /// Spends `units` (more than the whole budget counts as the whole budget), or says when to ask again.

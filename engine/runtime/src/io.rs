@@ -10,7 +10,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytemuck::Zeroable;
-use fastwebsockets::{Frame, FragmentCollectorRead, OpCode, Payload, Role, WebSocketError, WebSocketWrite};
+use fastwebsockets::{FragmentCollectorRead, Frame, OpCode, Payload, Role, WebSocketError, WebSocketWrite};
 use marketprism_core::clock::{monotonic_ns, wall_ns};
 use marketprism_core::instrument::InstrumentId;
 use marketprism_core::record::*;
@@ -250,18 +250,19 @@ impl Line {
     fn frame(&mut self, frame: Frame<'_>, stamp: Stamp, until_check: &mut u32) -> Option<CloseReason> {
         match frame.opcode {
             OpCode::Text | OpCode::Binary => {
-                let counters = &self.connection.counters;
-                add(&counters.frames, 1);
-                add(&counters.bytes, frame.payload.len() as u64);
                 let outlet = &mut *self.outlet.borrow_mut();
                 match self.connection.decoder.decode(&frame.payload, stamp.wall_ns, outlet) {
-                    Ok(Outcome::Data) => self.connection.session.on_data(stamp.monotonic_ns),
+                    Ok(Outcome::Data) => {
+                        self.connection.counters.count(frame.payload.len());
+                        self.connection.session.on_data(stamp.monotonic_ns);
+                    }
                     Ok(outcome) => {
                         self.connection.session.on_outcome(outcome, monotonic_ns());
                         *until_check = 0;
                     }
                     Err(error) => {
-                        add(&counters.unparsed, 1);
+                        self.connection.counters.count(frame.payload.len());
+                        add(&self.connection.counters.unparsed, 1);
                         keep_raw(outlet, &self.connection, stamp.wall_ns, &error.to_string(), &frame.payload);
                         self.connection.session.on_data(stamp.monotonic_ns);
                     }
@@ -280,7 +281,9 @@ impl Line {
 
     fn read_failed(&self, error: &WebSocketError) -> CloseReason {
         match error {
-            WebSocketError::UnexpectedEOF => CloseReason::ByVenue("end of stream without a close frame".into()),
+            WebSocketError::UnexpectedEOF => {
+                CloseReason::ByVenue("end of stream without a close frame".into())
+            }
             WebSocketError::FrameTooLarge => {
                 CloseReason::Socket(format!("a frame is longer than {MAX_FRAME_BYTES} bytes"))
             }
@@ -297,7 +300,8 @@ impl Line {
         let address = format!("{}{}{}", endpoint.authority(), endpoint.prefix, connection.path);
         let detail = json!({ "endpoint": address, "tls": endpoint.tls, "streams": streams });
         self.record_session(SessionEvent::Connected, &detail);
-        let (label, id, count) = (&self.connection.label, self.connection.id, streams_text(self.connection.streams.len()));
+        let (label, id, count) =
+            (&self.connection.label, self.connection.id, streams_text(self.connection.streams.len()));
         self.context.events.send(Severity::Info, format!("{label} #{id}: connected to {address}, {count}"));
     }
 
@@ -306,7 +310,10 @@ impl Line {
         match milestone {
             Milestone::Subscribed => {
                 self.connection.counters.is_subscribed.store(true, Ordering::Relaxed);
-                self.record_session(SessionEvent::Subscribed, &json!({ "streams": self.connection.streams.len() }));
+                self.record_session(
+                    SessionEvent::Subscribed,
+                    &json!({ "streams": self.connection.streams.len() }),
+                );
                 self.context.events.send(Severity::Info, format!("{label} #{id}: subscribed"));
             }
             Milestone::Refused(reason) => {

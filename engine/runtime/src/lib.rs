@@ -2,8 +2,9 @@
 //!
 //! Data flows one way, over rings of lines: [`io`] → [`stage`] (around the pure [`normaliser`]) → [`writer`].
 //! [`control`] does what may be slow. [`session`], [`backoff`], [`governor`] and [`normaliser`] are state machines
-//! without I/O. [`recorder`] puts the threads together.
+//! without I/O. [`recorder`] starts the threads, which `prepare` and `assembly` make ready.
 
+mod assembly;
 pub mod backoff;
 pub mod control;
 pub mod governor;
@@ -11,11 +12,13 @@ pub mod io;
 pub mod normaliser;
 pub mod outlet;
 pub mod plan;
+mod prepare;
 pub mod recorder;
 pub mod rest;
 mod runs;
 pub mod session;
 pub mod settings;
+pub mod silence;
 pub mod stage;
 pub mod telemetry;
 #[cfg(test)]

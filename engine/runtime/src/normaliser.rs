@@ -7,6 +7,7 @@ use marketprism_core::clock::TIME_MISSING;
 use marketprism_core::instrument::InstrumentId;
 use marketprism_core::record::{self, Book, Gap, GapReason, Header, Kind, Level, RecordRef, Sink, flag};
 use marketprism_core::venue::Continuity;
+use marketprism_log::StreamEnd;
 
 /// Deltas of a book without a snapshot are held back this long, so that the snapshot is recorded before its
 /// deltas; then they are recorded as they are. What a crash can cost of a book that is being synchronised.
@@ -112,6 +113,20 @@ impl Normaliser {
         }
     }
 
+    /// Goes on with a stream that an earlier run recorded: its next record shows how much is missing.
+    pub fn resume(&mut self, instrument: InstrumentId, kind: Kind, end: StreamEnd) {
+        let state = self.state(instrument);
+        match kind {
+            Kind::Trade => state.trade_id = Some(end.last_id),
+            Kind::AggTrade => state.agg_trade_id = Some(end.last_id),
+            Kind::BookDelta => state.book_id = end.last_id,
+            _ => {}
+        }
+        state.last_ns[kind as usize] = end.receive_ns;
+        state.interrupted[kind as usize] =
+            Some(Interruption { reason: GapReason::Restart as u8, records: 0 });
+    }
+
     /// What has been counted.
     pub fn counts(&self) -> &NormaliserCounts {
         &self.counts
@@ -140,6 +155,12 @@ impl Normaliser {
             Some(book) => (valid + usize::from(book.is_valid()), all + 1),
             None => (valid, all),
         })
+    }
+
+    /// When the newest record of this stream was received, wall clock, nanoseconds.
+    pub fn last_receive_ns(&self, instrument: InstrumentId, kind: Kind) -> Option<i64> {
+        let last_ns = self.states.get(instrument as usize)?.last_ns[kind as usize];
+        (last_ns != TIME_MISSING).then_some(last_ns)
     }
 
     /// Best prices of the first `most` books.

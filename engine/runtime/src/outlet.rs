@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use bytemuck::Zeroable;
-use marketprism_core::record::{ABSENT, Book, Gap, GapReason, Header, Kind, Line, Record, Sink};
+use marketprism_core::record::{Book, Gap, GapReason, Header, Kind, Line, Record, Sink};
 use marketprism_core::ring::{Doorbell, LineProducer};
 
 /// How long a full ring is waited for before records are dropped.
@@ -163,9 +163,10 @@ fn first_id(line: &Line, header: &Header) -> u64 {
         return header.sequence;
     }
     let book: &Book = bytemuck::from_bytes(&line.0);
-    match book.previous_id {
-        ABSENT => book.first_id,
-        previous => (previous.max(0) as u64).saturating_add(1).min(book.first_id),
+    match u64::try_from(book.previous_id) {
+        Ok(previous) => previous.saturating_add(1).min(book.first_id),
+        // Not linked, or the venue named none.
+        Err(_) => book.first_id,
     }
 }
 
@@ -178,7 +179,7 @@ fn instrument_of(head: &[Line]) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use marketprism_core::record::{Quote, RecordRef};
+    use marketprism_core::record::{ABSENT, Quote, RecordRef};
     use marketprism_core::ring::{WaitStrategy, ring, wakeup};
 
     fn quote(instrument: u32, sequence: u64) -> Quote {
@@ -210,6 +211,29 @@ mod tests {
         assert_eq!((gap.from_id, gap.to_id, gap.records, gap.stream), (8, 10, 3, Kind::Quote as u8));
         assert_eq!((gap.from_ns, gap.header.receive_ns, gap.reason), (8, 10, GapReason::Overrun as u8));
         assert_eq!(after, Some(11), "the gap comes before what follows it");
+    }
+
+    #[test]
+    fn a_lost_delta_is_reported_from_the_first_id_that_it_covers() {
+        for (previous_id, first_id, from) in [(ABSENT, 50, 50), (40, 50, 41), (-1, 50, 50)] {
+            let (producer, mut consumer) = ring(8);
+            let (_waiter, doorbell) = wakeup(WaitStrategy::Adaptive);
+            let mut outlet = Outlet::new(vec![Lane::new(producer, doorbell)]);
+            (0..8).for_each(|sequence| outlet.append(quote(5, sequence).lines(), &[]));
+            let mut header = Header::new(Kind::BookDelta, 5, 9);
+            header.sequence = 60;
+            let delta = Book { header, first_id, previous_id, ..Book::zeroed() };
+            outlet.append(delta.lines(), &[]);
+            consumer.consume(usize::MAX, |_| {});
+            outlet.append(quote(5, 8).lines(), &[]);
+            let mut ids = None;
+            consumer.consume(usize::MAX, |record| {
+                if let RecordRef::Gap(gap) = record {
+                    ids = Some((gap.from_id, gap.to_id));
+                }
+            });
+            assert_eq!(ids, Some((from, 60)));
+        }
     }
 
     #[test]

@@ -183,7 +183,8 @@ impl RestMarket {
 
     /// The venue's own count of what this address has used.
     fn observe(&self, headers: &HeaderMap) {
-        let used = headers.get(self.market.used_weight_header).and_then(|value| value.to_str().ok()?.parse().ok());
+        let used =
+            headers.get(self.market.used_weight_header).and_then(|value| value.to_str().ok()?.parse().ok());
         if let Some(used) = used {
             lock(&self.governor).observe_used(monotonic_ns(), used);
         }

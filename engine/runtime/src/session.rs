@@ -113,7 +113,13 @@ pub struct Session {
 
 impl Session {
     /// A session that subscribes `streams` on every connection that it opens.
-    pub fn new(venue: &dyn Venue, market: &'static Market, streams: &[Stream], endpoints: usize, seed: u64) -> Session {
+    pub fn new(
+        venue: &dyn Venue,
+        market: &'static Market,
+        streams: &[Stream],
+        endpoints: usize,
+        seed: u64,
+    ) -> Session {
         let requests = streams
             .chunks(market.streams_per_request.max(1))
             .enumerate()

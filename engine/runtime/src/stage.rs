@@ -11,7 +11,8 @@ use tokio::sync::mpsc;
 use crate::normaliser::Normaliser;
 use crate::outlet::Outlet;
 use crate::runs::Runs;
-use crate::telemetry::{NormaliserStatistics, Published, latency_histogram, thread_cpu_ns};
+use crate::silence::SilenceCheck;
+use crate::telemetry::{EventSender, NormaliserStatistics, Published, latency_histogram, thread_cpu_ns};
 
 /// Lines taken from one ring before the next is looked at.
 const LINES_PER_TURN: usize = 1024;
@@ -34,6 +35,10 @@ pub struct Stage {
     pub waiter: Waiter,
     /// Instruments whose books want a snapshot go here.
     pub wanted: mpsc::Sender<InstrumentId>,
+    /// Streams that must deliver.
+    pub silence: SilenceCheck,
+    /// Log lines.
+    pub events: EventSender,
     /// Statistics for others.
     pub published: Published<NormaliserStatistics>,
 }
@@ -45,6 +50,7 @@ impl Stage {
         let mut runs = Runs::default();
         let mut wanted = Vec::new();
         let mut next_tick_ns = 0;
+        let mut silent = 0;
         loop {
             let taken = self.turn(&mut runs, &mut latency);
             self.ask_for_snapshots(&mut wanted);
@@ -53,7 +59,10 @@ impl Stage {
                 next_tick_ns = now + TICK_NS;
                 self.normaliser.tick(wall_ns(), &mut self.outlet);
                 self.outlet.ring();
-                self.publish(&latency, false);
+                if let Some(found) = self.silence.tick(wall_ns(), &self.normaliser, &self.events) {
+                    silent = found;
+                }
+                self.publish(&latency, silent, false);
             }
             if taken > 0 {
                 self.waiter.worked();
@@ -69,7 +78,7 @@ impl Stage {
         }
         self.normaliser.finish(wall_ns(), &mut self.outlet);
         self.outlet.ring();
-        self.publish(&latency, true);
+        self.publish(&latency, silent, true);
     }
 
     /// One look at every ring.
@@ -105,13 +114,14 @@ impl Stage {
         }
     }
 
-    fn publish(&mut self, latency: &Histogram<u64>, force: bool) {
+    fn publish(&mut self, latency: &Histogram<u64>, silent: usize, force: bool) {
         let normaliser = &self.normaliser;
         self.published.publish(force, |copy| {
             copy.counts.clone_from(normaliser.counts());
             copy.latency.clone_from(latency);
             copy.books = normaliser.book_counts();
             normaliser.tops(TOPS, &mut copy.tops);
+            copy.silent_streams = silent;
             copy.cpu_ns = thread_cpu_ns();
         });
     }

@@ -22,16 +22,12 @@ const EVENT_QUEUE: usize = 1024;
 /// Events kept for display.
 const EVENTS_KEPT: usize = 200;
 
-/// A latency histogram: nanoseconds, three significant digits.
+/// A latency histogram: nanoseconds, three significant digits, at most a minute.
 pub fn latency_histogram() -> Histogram<u64> {
-    // The bounds are constants that the library accepts; a plain default is as good where it should not.
-    Histogram::new_with_bounds(1, MAX_LATENCY_NS, 3).unwrap_or_else(|_| empty_histogram())
-}
-
-fn empty_histogram() -> Histogram<u64> {
-    let mut histogram = Histogram::<u64>::new_from(&Histogram::<u64>::new(3).unwrap_or_else(|_| unreachable!()));
-    histogram.auto(true);
-    histogram
+    match Histogram::new_with_bounds(1, MAX_LATENCY_NS, 3) {
+        Ok(histogram) => histogram,
+        Err(error) => unreachable!("the bounds are constants that the library accepts: {error}"),
+    }
 }
 
 /// Locks even after a panic elsewhere: the numbers inside are always whole.
@@ -138,8 +134,15 @@ pub struct ConnectionCounters {
     pub is_open: AtomicBool,
     /// Whether all its subscriptions are acknowledged.
     pub is_subscribed: AtomicBool,
-    /// Wall time of the last read, nanoseconds.
-    pub last_receive_ns: AtomicU64,
+}
+
+impl ConnectionCounters {
+    /// One more data frame of this length.
+    #[inline]
+    pub fn count(&self, bytes: usize) {
+        add(&self.frames, 1);
+        add(&self.bytes, bytes as u64);
+    }
 }
 
 /// Adds to a counter that has one writer: no locked instruction.
@@ -157,6 +160,8 @@ pub struct NormaliserStatistics {
     pub latency: Histogram<u64>,
     /// Valid books, and books in all.
     pub books: (usize, usize),
+    /// Streams that had delivered nothing a minute after the start.
+    pub silent_streams: usize,
     /// Best prices of the first books.
     pub tops: Vec<BookTop>,
     /// CPU time of the thread, nanoseconds.
@@ -169,6 +174,7 @@ impl Default for NormaliserStatistics {
             counts: NormaliserCounts::default(),
             latency: latency_histogram(),
             books: (0, 0),
+            silent_streams: 0,
             tops: Vec::new(),
             cpu_ns: 0,
         }

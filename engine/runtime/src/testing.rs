@@ -26,7 +26,12 @@ pub(crate) struct TestVenue;
 
 pub(crate) fn streams(count: usize) -> Vec<Stream> {
     (0..count)
-        .map(|n| Stream { name: format!("s{n}"), route: "", instrument: n as InstrumentId, kind: Kind::Trade })
+        .map(|n| Stream {
+            name: format!("s{n}"),
+            route: "",
+            instrument: n as InstrumentId,
+            kind: Kind::Trade,
+        })
         .collect()
 }
 
@@ -61,10 +66,24 @@ impl Venue for TestVenue {
     fn snapshot_request(&self, _: &Market, _: &Instrument) -> Request {
         Request { path: "/book".into(), weight: 1 }
     }
-    fn parse_snapshot(&self, _: &Market, _: InstrumentId, _: &[u8], _: i64, _: &mut dyn Sink) -> Result<(), DecodeError> {
+    fn parse_snapshot(
+        &self,
+        _: &Market,
+        _: InstrumentId,
+        _: &[u8],
+        _: i64,
+        _: &mut dyn Sink,
+    ) -> Result<(), DecodeError> {
         Ok(())
     }
-    fn parse_poll(&self, _: &Market, _: &Poll, _: &[u8], _: i64, _: &mut dyn Sink) -> Result<(), DecodeError> {
+    fn parse_poll(
+        &self,
+        _: &Market,
+        _: &Poll,
+        _: &[u8],
+        _: i64,
+        _: &mut dyn Sink,
+    ) -> Result<(), DecodeError> {
         Ok(())
     }
 }

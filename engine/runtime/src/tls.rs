@@ -12,7 +12,8 @@ pub fn client_config(certificate_files: &[PathBuf]) -> Result<Arc<ClientConfig>,
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     for path in certificate_files {
         let unusable = |problem: String| format!("certificate file {}: {problem}", path.display());
-        let certificates = CertificateDer::pem_file_iter(path).map_err(|error| unusable(error.to_string()))?;
+        let certificates =
+            CertificateDer::pem_file_iter(path).map_err(|error| unusable(error.to_string()))?;
         let before = roots.len();
         for certificate in certificates {
             let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
@@ -39,7 +40,10 @@ mod tests {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(b"not a certificate").unwrap();
         let error = client_config(&[file.path().to_owned()]).unwrap_err();
-        assert!(error.contains("holds no certificate") && error.contains(file.path().to_str().unwrap()), "{error}");
+        assert!(
+            error.contains("holds no certificate") && error.contains(file.path().to_str().unwrap()),
+            "{error}"
+        );
         assert!(client_config(&["/nonexistent/ca.pem".into()]).is_err());
         assert!(client_config(&[]).is_ok());
     }

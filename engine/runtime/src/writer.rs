@@ -133,7 +133,8 @@ impl Writer {
             }
             let waited = now - batch_started_ns;
             let flush_ns = self.settings.flush_interval.as_nanos() as i64;
-            let finished = taken == 0 && self.inputs.iter().all(|input| input.is_abandoned() && input.is_empty());
+            let finished =
+                taken == 0 && self.inputs.iter().all(|input| input.is_abandoned() && input.is_empty());
             if !self.batch.is_empty()
                 && (waited >= flush_ns || finished || self.batch.bytes_estimate() >= BATCH_BYTES)
             {
@@ -219,7 +220,8 @@ impl Writer {
         self.statistics.errors += 1;
         if started == now {
             self.statistics.trouble = error.to_string();
-            let text = format!("{error}. Capture goes on in memory and writing is tried again until it works");
+            let text =
+                format!("{error}. Capture goes on in memory and writing is tried again until it works");
             self.events.send(Severity::Error, text);
         }
         self.publish(true);
@@ -233,7 +235,8 @@ impl Writer {
         let sync = Arc::new(file);
         let file = match self.transport {
             transport::Kind::IoUring => {
-                let copy = sync.try_clone().map_err(|error| LogError::io("duplicate", segment.path(), error))?;
+                let copy =
+                    sync.try_clone().map_err(|error| LogError::io("duplicate", segment.path(), error))?;
                 File::Uring(tokio_uring::fs::File::from_std(copy))
             }
             transport::Kind::Epoll => File::Plain(Arc::clone(&sync)),

@@ -148,7 +148,11 @@ fn throughput(arguments: &Throughput) -> Result<bool, String> {
         grouped(per_second as u64),
         bytes((status.bytes() as f64 / seconds) as u64)
     );
-    println!("  {} records, {} on disk, lost {lost}", grouped(verification.records), bytes(verification.bytes));
+    println!(
+        "  {} records, {} on disk, lost {lost}",
+        grouped(verification.records),
+        bytes(verification.bytes)
+    );
     println!("  CPU seconds: {cpu}");
     verification.problems.iter().take(5).for_each(|problem| println!("  problem: {problem}"));
     ending.problems.iter().for_each(|problem| println!("  problem: {problem}"));
@@ -171,7 +175,10 @@ fn throughput(arguments: &Throughput) -> Result<bool, String> {
     Ok(verification.ok && lost == 0 && ending.problems.is_empty())
 }
 
-fn scenario(scenario: Scenario, common: &Common) -> Result<(Config, Vec<&'static str>, &'static str), String> {
+fn scenario(
+    scenario: Scenario,
+    common: &Common,
+) -> Result<(Config, Vec<&'static str>, &'static str), String> {
     let (source, channels, name) = match scenario {
         Scenario::Mix => (captured()?, vec![], "captured mix"),
         Scenario::Trades => (captured()?, vec!["trade"], "captured trades"),
@@ -190,8 +197,10 @@ fn scenario(scenario: Scenario, common: &Common) -> Result<(Config, Vec<&'static
 /// The captured frames, played for ever and flat out.
 fn captured() -> Result<Source, String> {
     let root = std::env::var_os("MARKETPRISM_CAPTURES").map_or("../shared/captures".into(), PathBuf::from);
-    let folders: Vec<(Market, PathBuf)> =
-        Market::ALL.iter().map(|market| (*market, root.join("binance").join(market.name()).join(CAPTURE))).collect();
+    let folders: Vec<(Market, PathBuf)> = Market::ALL
+        .iter()
+        .map(|market| (*market, root.join("binance").join(market.name()).join(CAPTURE)))
+        .collect();
     match folders.iter().find(|(_, folder)| !folder.is_dir()) {
         Some((_, missing)) => Err(format!(
             "no captured frames in {}: set MARKETPRISM_CAPTURES, or use --scenario generated",
@@ -230,7 +239,10 @@ fn latency(arguments: &Latency) -> Result<bool, String> {
     let appended = difference(&after.writer.latency, &before.writer.latency);
     let rate = (after.frames() - before.frames()) as f64 / seconds;
     let lost = ledger.deliveries().saturating_sub(status.frames()) + status.dropped + verification.gaps;
-    println!("generated market at {} messages a second over {transport}, {seconds:.1} s", grouped(rate as u64));
+    println!(
+        "generated market at {} messages a second over {transport}, {seconds:.1} s",
+        grouped(rate as u64)
+    );
     print_quantiles("read → normalised", &normalised);
     print_quantiles("read → appended", &appended);
     print_quantiles("hiccups of the machine", &hiccups);

@@ -121,8 +121,7 @@ fn finish(local: Local, started: Instant, data_dir: &DataDir, arguments: &Argume
     ending.problems.iter().for_each(|problem| eprintln!("problem: {problem}"));
     let venues = venues();
     let checked = verify(&data_dir.path()).map_err(|error| error.to_string()).and_then(|verification| {
-        let comparison =
-            reconcile(&data_dir.path(), first_sequence, &local.simulator, &ledger, &*venues[0])?;
+        let comparison = reconcile(&data_dir.path(), first_sequence, &local.simulator, &ledger, &*venues[0])?;
         Ok((verification, comparison))
     });
     let (verification, comparison) = match checked {
@@ -217,7 +216,8 @@ fn print_summary(
 
 /// Records by kind, for each market.
 fn by_market(verification: &Verification) -> Vec<(String, String)> {
-    let mut markets: std::collections::BTreeMap<&str, std::collections::BTreeMap<&str, u64>> = Default::default();
+    let mut markets: std::collections::BTreeMap<&str, std::collections::BTreeMap<&str, u64>> =
+        Default::default();
     for stream in &verification.streams {
         *markets.entry(&stream.market).or_default().entry(stream.kind.name()).or_default() += stream.records;
     }

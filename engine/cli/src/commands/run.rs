@@ -119,7 +119,7 @@ fn status_line(status: &Status, rate: u64) -> String {
     let unparsed: u64 = status.connections.iter().map(|connection| connection.unparsed).sum();
     format!(
         "{} msg/s, {} records, {}, connections {open}/{}, books {}/{} valid, gaps {}, unparsed {unparsed}, \
-         dropped {}, read→written p99 {}{}",
+         silent streams {}, dropped {}, read→written p99 {}{}",
         grouped(rate),
         grouped(status.writer.records),
         bytes(status.writer.bytes),
@@ -127,8 +127,13 @@ fn status_line(status: &Status, rate: u64) -> String {
         status.normalisers.books.0,
         status.normalisers.books.1,
         counts.gaps.iter().sum::<u64>(),
+        status.normalisers.silent_streams,
         status.dropped,
         duration_ns(status.writer.latency.value_at_quantile(0.99)),
-        if status.writer.trouble.is_empty() { String::new() } else { format!(", TROUBLE: {}", status.writer.trouble) },
+        if status.writer.trouble.is_empty() {
+            String::new()
+        } else {
+            format!(", TROUBLE: {}", status.writer.trouble)
+        },
     )
 }

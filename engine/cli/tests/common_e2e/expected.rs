@@ -103,7 +103,8 @@ fn given(value: &Value) -> Value {
 
 fn rows(market: &str, data: &Value) -> Vec<Value> {
     let event = data["e"].as_str().unwrap_or("bookTicker");
-    let engine = |fields: Value| row(market, data, if data["T"].is_null() { &data["E"] } else { &data["T"] }, fields);
+    let engine =
+        |fields: Value| row(market, data, if data["T"].is_null() { &data["E"] } else { &data["T"] }, fields);
     let event_ns = time(&data["E"]);
     match event {
         "trade" => {
@@ -196,7 +197,15 @@ fn row(market: &str, data: &Value, exchange: &Value, fields: Value) -> Value {
 
 /// Kinds that come from streams.
 const STREAMED: [&str; 9] = [
-    "trade", "agg_trade", "book_delta", "quote", "ticker", "mark_price", "funding_rate", "candle", "liquidation",
+    "trade",
+    "agg_trade",
+    "book_delta",
+    "quote",
+    "ticker",
+    "mark_price",
+    "funding_rate",
+    "candle",
+    "liquidation",
 ];
 
 /// The streamed records of a log by stream, without what the recorder adds.
@@ -240,7 +249,9 @@ fn comparable(row: &Value) -> Value {
     {
         for value in fields.values_mut() {
             let number = value.as_str().filter(|text| text.contains('.'));
-            if let Some(short) = number.map(|text| text.trim_end_matches('0').trim_end_matches('.').to_owned()) {
+            if let Some(short) =
+                number.map(|text| text.trim_end_matches('0').trim_end_matches('.').to_owned())
+            {
                 *value = json!(short);
             }
         }

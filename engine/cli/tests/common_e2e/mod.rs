@@ -234,7 +234,8 @@ pub fn stored(data: &Path) -> Vec<Value> {
         .for_each(&Selection::default(), |sequence, record, registry| {
             let header = record.header();
             let instrument = registry.get(header.instrument);
-            let instrument = instrument.unwrap_or_else(|| panic!("record {sequence} has an unknown instrument"));
+            let instrument =
+                instrument.unwrap_or_else(|| panic!("record {sequence} has an unknown instrument"));
             line.clear();
             write_record(&mut line, record, instrument, sequence);
             rows.push(serde_json::from_slice(&line).unwrap_or_else(|error| {

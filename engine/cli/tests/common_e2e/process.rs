@@ -72,7 +72,11 @@ impl Run {
         let start = std::time::Instant::now();
         while !self.text().contains(text) {
             assert!(start.elapsed() < super::PATIENCE, "no {text:?} in:\n{}", self.text());
-            assert!(self.is_running() || self.text().contains(text), "ended without {text:?}:\n{}", self.text());
+            assert!(
+                self.is_running() || self.text().contains(text),
+                "ended without {text:?}:\n{}",
+                self.text()
+            );
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
     }

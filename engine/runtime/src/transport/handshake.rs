@@ -73,7 +73,8 @@ fn check_answer(answer: &[u8], key: &str) -> Result<Option<usize>, String> {
     hash.update(key.as_bytes());
     hash.update(ACCEPT_SUFFIX.as_bytes());
     let expected = STANDARD.encode(hash.finalize());
-    let accept = response.headers.iter().find(|header| header.name.eq_ignore_ascii_case("sec-websocket-accept"));
+    let accept =
+        response.headers.iter().find(|header| header.name.eq_ignore_ascii_case("sec-websocket-accept"));
     match accept {
         Some(header) if header.value == expected.as_bytes() => Ok(Some(head_bytes)),
         _ => Err("WebSocket upgrade: the answer does not match the key; is this a WebSocket server?".into()),

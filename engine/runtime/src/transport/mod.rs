@@ -98,7 +98,11 @@ impl Endpoint {
         let tls = match scheme {
             "wss" | "https" => true,
             "ws" | "http" => false,
-            _ => return Err(format!("\"{address}\": unknown scheme \"{scheme}\"; use ws, wss, http or https")),
+            _ => {
+                return Err(format!(
+                    "\"{address}\": unknown scheme \"{scheme}\"; use ws, wss, http or https"
+                ));
+            }
         };
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let (host, port) = match authority.rsplit_once(':') {
@@ -135,7 +139,9 @@ pub async fn connect(
 ) -> Result<WebSocketStream, String> {
     match tokio::time::timeout(CONNECT_LIMIT, open(kind, endpoint, path, tls, stamp)).await {
         Ok(result) => result,
-        Err(_) => Err(format!("no connection to {} within {} s", endpoint.authority(), CONNECT_LIMIT.as_secs())),
+        Err(_) => {
+            Err(format!("no connection to {} within {} s", endpoint.authority(), CONNECT_LIMIT.as_secs()))
+        }
     }
 }
 
@@ -171,7 +177,11 @@ async fn tcp(kind: Kind, address: SocketAddr, stamp: ReadStamp) -> io::Result<Tc
     }
 }
 
-async fn secure(endpoint: &Endpoint, stream: Tcp, tls: &Arc<rustls::ClientConfig>) -> Result<MaybeTls, String> {
+async fn secure(
+    endpoint: &Endpoint,
+    stream: Tcp,
+    tls: &Arc<rustls::ClientConfig>,
+) -> Result<MaybeTls, String> {
     if !endpoint.tls {
         return Ok(MaybeTls::Plain(stream));
     }

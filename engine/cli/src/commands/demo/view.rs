@@ -92,7 +92,13 @@ fn numbers(text: &mut String, status: &Status, rate: u64, byte_rate: u64) {
         let at = |quantile| duration_ns(histogram.value_at_quantile(quantile));
         format!("p50 {:>8}   p99 {:>8}   p99.9 {:>8}", at(0.5), at(0.99), at(0.999))
     };
-    let _ = writeln!(text, "\n  received   {:>12}   {:>10}/s   {}/s", grouped(status.frames()), grouped(rate), bytes(byte_rate));
+    let _ = writeln!(
+        text,
+        "\n  received   {:>12}   {:>10}/s   {}/s",
+        grouped(status.frames()),
+        grouped(rate),
+        bytes(byte_rate)
+    );
     let _ = writeln!(
         text,
         "  written    {:>12}   {} in {} batches",
@@ -137,7 +143,11 @@ fn connections(text: &mut String, status: &Status) {
 }
 
 fn books(text: &mut String, recorder: &Recorder, status: &Status) {
-    let _ = writeln!(text, "\n  \x1b[1mbooks\x1b[0m{:>35}   {:>12}   {:>12}   {}", "bid quantity", "bid", "ask", "ask quantity");
+    let _ = writeln!(
+        text,
+        "\n  \x1b[1mbooks\x1b[0m{:>35}   {:>12}   {:>12}   {}",
+        "bid quantity", "bid", "ask", "ask quantity"
+    );
     // The first of each market, in turn, so that all markets are seen.
     let mut tops: Vec<(usize, &BookTop)> = Vec::new();
     let mut seen: std::collections::BTreeMap<&str, usize> = Default::default();
@@ -151,11 +161,13 @@ fn books(text: &mut String, recorder: &Recorder, status: &Status) {
     for (_, top) in tops.into_iter().take(BOOKS) {
         let Some(instrument) = recorder.instruments().get(&top.instrument) else { continue };
         let (Some(bid), Some(ask)) = (top.bid, top.ask) else {
-            let _ = writeln!(text, "  {:<22} \x1b[33mnot valid: waits for a snapshot\x1b[0m", instrument.symbol);
+            let _ =
+                writeln!(text, "  {:<22} \x1b[33mnot valid: waits for a snapshot\x1b[0m", instrument.symbol);
             continue;
         };
         let price = |level: Level| trimmed(&Decimal::new(level.price, top.price_exponent).to_string());
-        let quantity = |level: Level| trimmed(&Decimal::new(level.quantity, top.quantity_exponent).to_string());
+        let quantity =
+            |level: Level| trimmed(&Decimal::new(level.quantity, top.quantity_exponent).to_string());
         let _ = writeln!(
             text,
             "  {:<22} {:>17}   \x1b[32m{:>12}\x1b[0m   \x1b[31m{:>12}\x1b[0m   {}",

@@ -1,0 +1,66 @@
+//! Where streams ended, for a recorder that goes on: the hole until then begins there.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+
+use marketprism_core::instrument::InstrumentId;
+use marketprism_core::record::{Kind, RecordRef, flag};
+
+use crate::error::LogError;
+use crate::format::segment_name;
+use crate::map::Segment;
+use crate::recover::list;
+
+/// The newest record of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamEnd {
+    /// Its id, 0 where the stream has none. Of a book: the last id of the newest delta or REST snapshot.
+    pub last_id: u64,
+    /// When it was received, wall clock, nanoseconds.
+    pub receive_ns: i64,
+}
+
+/// Finds where the wanted streams ended. Looks at the newest segment first and goes back until all are found or
+/// `most_bytes` have been read; a stream that is in none of these is left out. Damaged batches are passed over.
+pub fn stream_ends(
+    directory: &Path,
+    wanted: &HashSet<(InstrumentId, Kind)>,
+    most_bytes: u64,
+) -> Result<BTreeMap<(InstrumentId, Kind), StreamEnd>, LogError> {
+    let mut ends = BTreeMap::new();
+    let mut bytes = 0;
+    for name in list(directory)?.iter().rev() {
+        if ends.len() == wanted.len() || bytes >= most_bytes {
+            break;
+        }
+        let segment = Segment::map(&directory.join(segment_name(*name)))?;
+        bytes += segment.file_bytes();
+        let mut newest: BTreeMap<(InstrumentId, Kind), StreamEnd> = BTreeMap::new();
+        for batch in segment.batches().flatten() {
+            for (_, record) in batch.records() {
+                let Some(stream) = stream_of(&record) else { continue };
+                if wanted.contains(&stream) && !ends.contains_key(&stream) {
+                    let (header, before) = (record.header(), newest.get(&stream));
+                    let is_snapshot = record.kind() == Some(Kind::BookSnapshot);
+                    let last_id = match before {
+                        Some(before) if is_snapshot => before.last_id.max(header.sequence),
+                        _ => header.sequence,
+                    };
+                    newest.insert(stream, StreamEnd { last_id, receive_ns: header.receive_ns });
+                }
+            }
+        }
+        ends.append(&mut newest);
+    }
+    Ok(ends)
+}
+
+/// The stream that a record belongs to; a REST snapshot belongs to its book's deltas.
+fn stream_of(record: &RecordRef<'_>) -> Option<(InstrumentId, Kind)> {
+    let (header, kind) = (record.header(), record.kind()?);
+    match kind {
+        Kind::Instrument | Kind::Session | Kind::Gap | Kind::Raw => None,
+        Kind::BookSnapshot if header.flags & flag::REST != 0 => Some((header.instrument, Kind::BookDelta)),
+        kind => Some((header.instrument, kind)),
+    }
+}
