@@ -50,7 +50,10 @@ pub(crate) fn sources(simulator: &Simulator, markets: &[Market], channels: &[&st
         for (symbol, mut channels) in by_symbol {
             channels.sort();
             channels.dedup();
-            // One book channel an instrument: the usual one where both are offered.
+            // Where everything is offered the usual choice: one-minute candles, and one book channel.
+            if channels.iter().any(|channel| channel == "candle@1m") {
+                channels.retain(|channel| channel == "candle@1m" || !channel.starts_with("candle@"));
+            }
             if channels.iter().any(|channel| channel == "book@100ms") {
                 channels.retain(|channel| channel != "book@fastest");
             }

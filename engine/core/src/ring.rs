@@ -11,7 +11,7 @@ use std::time::Duration;
 use crossbeam::sync::{Parker, Unparker};
 use crossbeam::utils::Backoff;
 
-use crate::record::{LINE_BYTES, Line, RecordIter, RecordRef};
+use crate::record::{LINE_BYTES, Line, RecordRef};
 
 /// The ring has no room for the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -152,11 +152,6 @@ impl LineConsumer {
     pub fn waiting_lines(&self) -> usize {
         self.inner.slots()
     }
-}
-
-/// The records of a run of lines taken from a ring, for tests.
-pub fn records(lines: &[Line]) -> RecordIter<'_> {
-    RecordIter::new(lines)
 }
 
 /// How a thread waits when its rings are empty.

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
 use marketprism_core::clock::{monotonic_ns, wall_ns};
 use marketprism_core::instrument::{Instrument, Registry};
 use marketprism_core::ring::{LineConsumer, Waiter};
@@ -41,20 +40,9 @@ pub struct Writer {
     batch: BatchBuilder,
     bytes: Vec<u8>,
     runs: Runs,
-    statistics: Totals,
+    statistics: WriterStatistics,
     syncer: Syncer,
     last_sync_ns: i64,
-}
-
-/// The numbers that the writer keeps for itself between publications.
-struct Totals {
-    records: u64,
-    batches: u64,
-    bytes: u64,
-    segments: u64,
-    errors: u64,
-    trouble: String,
-    latency: Histogram<u64>,
 }
 
 /// One open segment.
@@ -93,7 +81,6 @@ impl Writer {
         events: EventSender,
         published: Published<WriterStatistics>,
     ) -> Writer {
-        let latency = crate::telemetry::latency_histogram();
         Writer {
             log,
             registry,
@@ -107,15 +94,7 @@ impl Writer {
             batch: BatchBuilder::new(),
             bytes: Vec::new(),
             runs: Runs::default(),
-            statistics: Totals {
-                records: 0,
-                batches: 0,
-                bytes: 0,
-                segments: 0,
-                errors: 0,
-                trouble: String::new(),
-                latency,
-            },
+            statistics: WriterStatistics::default(),
             last_sync_ns: monotonic_ns(),
         }
     }
@@ -284,15 +263,9 @@ impl Writer {
     }
 
     fn publish(&mut self, force: bool) {
-        let totals = &self.statistics;
+        let statistics = &self.statistics;
         self.published.publish(force, |copy| {
-            copy.records = totals.records;
-            copy.batches = totals.batches;
-            copy.bytes = totals.bytes;
-            copy.segments = totals.segments;
-            copy.errors = totals.errors;
-            copy.trouble.clone_from(&totals.trouble);
-            copy.latency.clone_from(&totals.latency);
+            copy.clone_from(statistics);
             copy.cpu_ns = thread_cpu_ns();
         });
     }

@@ -86,7 +86,12 @@ impl Bench {
                 }
                 RecordRef::Book(..) => format!("delta{mark} {}", header.sequence),
                 RecordRef::Gap(gap) => {
-                    format!("gap {} {}..{}", GapReason::name(gap.reason).unwrap(), gap.from_id, gap.to_id)
+                    format!(
+                        "gap {} {}..{}",
+                        GapReason::name(gap.reason).unwrap_or("?"),
+                        gap.from_id,
+                        gap.to_id
+                    )
                 }
                 other => format!("{other:?}"),
             }
