@@ -119,6 +119,7 @@ impl Builder {
                 normaliser,
                 inputs,
                 outlet,
+                dropped: 0,
                 waiter,
                 wanted: wanted_sender.clone(),
                 silence: SilenceCheck::new(expected.cloned().collect(), wall_ns()),

@@ -66,6 +66,8 @@ struct InstrumentState {
     wanted: bool,
     trade_id: Option<u64>,
     agg_trade_id: Option<u64>,
+    /// Id of the newest quote, 0 where it has none.
+    quote_id: u64,
     /// Last id of the newest delta seen, or of the snapshot where that is newer.
     book_id: u64,
     /// Last id of the newest delta seen.
@@ -81,6 +83,7 @@ impl InstrumentState {
             wanted: false,
             trade_id: None,
             agg_trade_id: None,
+            quote_id: 0,
             book_id: 0,
             delta_id: 0,
             last_ns: [TIME_MISSING; KINDS],
@@ -203,12 +206,36 @@ impl Normaliser {
             RecordRef::Book(book, levels) if book.header.flags & flag::REST != 0 => {
                 self.snapshot(book, levels, out);
             }
+            RecordRef::Quote(quote) => {
+                if self.is_new_quote(&quote.header) {
+                    self.close_interruption(&quote.header, out);
+                    self.pass(record, out);
+                }
+            }
             RecordRef::Gap(gap) => self.interruption(gap, out),
             _ => {
                 self.close_interruption(record.header(), out);
                 self.pass(record, out);
             }
         }
+    }
+
+    /// The log will miss records of this book: it is worth a new snapshot, so that a reader can go on.
+    pub fn lost_downstream(&mut self, instrument: InstrumentId, out: &mut dyn Sink) {
+        if self.state(instrument).book.is_some() {
+            self.invalidate(instrument, out);
+            self.want_snapshot(instrument);
+        }
+    }
+
+    /// Whether a quote is not the last one over again. Ids of quotes rise and may skip.
+    #[inline]
+    fn is_new_quote(&mut self, header: &Header) -> bool {
+        let state = self.state(header.instrument);
+        let is_new = header.sequence == 0 || header.sequence != state.quote_id;
+        state.quote_id = header.sequence;
+        self.counts.duplicates += u64::from(!is_new);
+        is_new
     }
 
     fn state(&mut self, instrument: InstrumentId) -> &mut InstrumentState {

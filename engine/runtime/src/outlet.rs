@@ -4,7 +4,7 @@
 //! meanwhile. After that records are dropped, counted by stream, and reported as gaps as soon as there is
 //! room again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use bytemuck::Zeroable;
@@ -21,6 +21,7 @@ pub struct Lane {
     touched: bool,
     overrun: bool,
     lost: BTreeMap<(u32, u8), Lost>,
+    lost_books: BTreeSet<u32>,
 }
 
 /// What was lost of one stream.
@@ -34,7 +35,14 @@ struct Lost {
 impl Lane {
     /// A lane over a ring, with the consumer's doorbell.
     pub fn new(producer: LineProducer, doorbell: Doorbell) -> Lane {
-        Lane { producer, doorbell, touched: false, overrun: false, lost: BTreeMap::new() }
+        Lane {
+            producer,
+            doorbell,
+            touched: false,
+            overrun: false,
+            lost: BTreeMap::new(),
+            lost_books: BTreeSet::new(),
+        }
     }
 
     #[inline]
@@ -105,11 +113,22 @@ impl Lane {
     fn note_loss(&mut self, head: &[Line]) {
         let Some(line) = head.first() else { return };
         let header: &Header = bytemuck::from_bytes(&line.0[..size_of::<Header>()]);
-        let (id, at) = (header.sequence, header.receive_ns);
-        let first = Lost { records: 0, ids: (first_id(line, header), id), times_ns: (at, at) };
-        let lost = self.lost.entry((header.instrument, header.kind)).or_insert(first);
-        lost.records = lost.records.saturating_add(1);
-        lost.ids = (lost.ids.0.min(id), lost.ids.1.max(id));
+        let (stream, ids, records) = match Kind::from_number(header.kind) {
+            // A gap that finds no room is part of the greater one.
+            Some(Kind::Gap) => {
+                let gap: &Gap = bytemuck::from_bytes(&line.0);
+                (gap.stream, (gap.from_id, gap.to_id.max(gap.from_id)), gap.records)
+            }
+            _ => (header.kind, (first_id(line, header), header.sequence), 1),
+        };
+        if stream == Kind::BookDelta as u8 || stream == Kind::BookSnapshot as u8 {
+            self.lost_books.insert(header.instrument);
+        }
+        let at = header.receive_ns;
+        let first = Lost { records: 0, ids, times_ns: (at, at) };
+        let lost = self.lost.entry((header.instrument, stream)).or_insert(first);
+        lost.records = lost.records.saturating_add(records);
+        lost.ids = (lost.ids.0.min(ids.0), lost.ids.1.max(ids.1));
         lost.times_ns.1 = at;
     }
 }
@@ -137,6 +156,11 @@ impl Outlet {
                 lane.doorbell.ring();
             }
         }
+    }
+
+    /// Instruments whose book records were dropped since the last call: their books in the log have a hole.
+    pub fn take_lost_books(&mut self) -> Vec<u32> {
+        self.lanes.iter_mut().flat_map(|lane| std::mem::take(&mut lane.lost_books)).collect()
     }
 
     /// Records dropped since the beginning because a ring stayed full.

@@ -31,6 +31,8 @@ pub struct Stage {
     pub inputs: Vec<LineConsumer>,
     /// Ring to the writer.
     pub outlet: Outlet,
+    /// Records that the outlet had dropped when it was last asked.
+    pub dropped: u64,
     /// How to wait.
     pub waiter: Waiter,
     /// Instruments whose books want a snapshot go here.
@@ -95,6 +97,12 @@ impl Stage {
                 taken += records;
                 runs.drain_into(wall_ns(), latency);
                 self.outlet.ring();
+                if self.outlet.dropped() != self.dropped {
+                    self.dropped = self.outlet.dropped();
+                    for instrument in self.outlet.take_lost_books() {
+                        self.normaliser.lost_downstream(instrument, &mut self.outlet);
+                    }
+                }
             }
         }
         taken

@@ -252,6 +252,33 @@ fn a_lost_connection_makes_the_book_invalid_at_once_and_keeps_what_was_held() {
 }
 
 #[test]
+fn a_book_whose_records_the_log_lost_gets_a_new_snapshot() {
+    let mut bench = Bench::new();
+    bench.delta(BOOK, 5, 6, ABSENT);
+    bench.snapshot(BOOK, 6);
+    bench.wanted();
+    bench.taken();
+    bench.normaliser.lost_downstream(BOOK, &mut bench.out);
+    assert_eq!(bench.wanted(), [BOOK]);
+    assert!(bench.normaliser.valid_book(BOOK).is_none());
+    bench.delta(BOOK, 7, 8, ABSENT);
+    bench.snapshot(BOOK, 7);
+    assert_eq!(bench.taken(), ["snapshot 7", "delta 8"]);
+}
+
+#[test]
+fn the_same_quote_over_again_is_left_out() {
+    let mut bench = Bench::new();
+    for id in [7, 7, 9] {
+        let header = bench.header(Kind::Quote, BOOK, id);
+        let quote = Quote { header, ..Quote::zeroed() };
+        bench.normaliser.process(RecordRef::Quote(&quote), &mut bench.out);
+    }
+    assert_eq!(bench.taken().len(), 2);
+    assert_eq!(bench.normaliser.counts().duplicates, 1);
+}
+
+#[test]
 fn the_end_gives_out_everything_that_is_held() {
     let mut bench = Bench::new();
     bench.delta(BOOK, 5, 6, ABSENT);
