@@ -143,10 +143,11 @@ fn connections(text: &mut String, status: &Status) {
 }
 
 fn books(text: &mut String, recorder: &Recorder, status: &Status) {
+    let (bid, ask) = ("bid", "ask");
     let _ = writeln!(
         text,
-        "\n  \x1b[1mbooks\x1b[0m{:>35}   {:>12}   {:>12}   {}",
-        "bid quantity", "bid", "ask", "ask quantity"
+        "\n  \x1b[1mbooks\x1b[0m{:>35}   {bid:>12}   {ask:>12}   ask quantity",
+        "bid quantity"
     );
     // The first of each market, in turn, so that all markets are seen.
     let mut tops: Vec<(usize, &BookTop)> = Vec::new();
