@@ -19,7 +19,7 @@ pub enum Market {
 }
 
 impl Market {
-    /// All markets, in the order of [`Market::index`].
+    /// All markets, in the order of arrays with one entry a market.
     pub const ALL: [Market; 3] = [Market::Spot, Market::Usdm, Market::Coinm];
 
     /// Position in arrays kept per market.
