@@ -87,6 +87,8 @@ impl Builder {
         let (writer_waiter, writer_doorbell) = wakeup(threads.wait);
         let mut writer_mesh = mesh(stage_count, &[writer_doorbell], |_| WRITER_RING_LINES);
 
+        let outlets = capture_mesh.outlets.iter().chain(&writer_mesh.outlets);
+        let dropped = outlets.map(Outlet::dropped_counter).collect();
         let mut control_outlet = capture_mesh.outlets.pop().unwrap_or_else(|| Outlet::new(vec![]));
         self.announce_start(&mut control_outlet);
         let (connections, known) = self.connections(io_count);
@@ -170,6 +172,7 @@ impl Builder {
             stages,
             writer: Some(writer),
             known,
+            dropped,
             io_statistics,
             stage_statistics,
             writer_statistics,

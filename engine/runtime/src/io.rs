@@ -374,7 +374,6 @@ impl Line {
 
     fn publish_counts(&self) {
         let counters = &self.connection.counters;
-        counters.dropped.store(self.outlet.borrow().dropped(), Ordering::Relaxed);
         let general: u64 = self.connection.decoder.counts().general.iter().sum();
         counters.general.store(general, Ordering::Relaxed);
         self.cpu_ns.borrow_mut().publish(false, |slot| *slot = thread_cpu_ns());

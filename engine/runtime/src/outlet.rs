@@ -5,11 +5,15 @@
 //! room again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytemuck::Zeroable;
 use marketprism_core::record::{Book, Gap, GapReason, Header, Kind, Line, Record, Sink};
 use marketprism_core::ring::{Doorbell, LineProducer};
+
+use crate::telemetry::add;
 
 /// How long a full ring is waited for before records are dropped.
 pub const LONGEST_WAIT: Duration = Duration::from_millis(250);
@@ -136,13 +140,13 @@ impl Lane {
 /// Lanes to the consumers of the next stage; a record goes to the one that owns its instrument.
 pub struct Outlet {
     lanes: Vec<Lane>,
-    dropped: u64,
+    dropped: Arc<AtomicU64>,
 }
 
 impl Outlet {
     /// An outlet over at least one lane.
     pub fn new(lanes: Vec<Lane>) -> Outlet {
-        Outlet { lanes, dropped: 0 }
+        Outlet { lanes, dropped: Arc::default() }
     }
 
     /// Wakes every consumer that got something since the last call.
@@ -165,7 +169,12 @@ impl Outlet {
 
     /// Records dropped since the beginning because a ring stayed full.
     pub fn dropped(&self) -> u64 {
-        self.dropped
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// The same number, for those who watch from another thread.
+    pub fn dropped_counter(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.dropped)
     }
 }
 
@@ -176,7 +185,10 @@ impl Sink for Outlet {
             1 => 0,
             count => instrument_of(head) as usize % count,
         };
-        self.dropped += self.lanes[lane].append(head, body);
+        let dropped = self.lanes[lane].append(head, body);
+        if dropped > 0 {
+            add(&self.dropped, dropped);
+        }
     }
 }
 
@@ -217,10 +229,11 @@ mod tests {
         let (producer, mut consumer) = ring(8);
         let (_waiter, doorbell) = wakeup(WaitStrategy::Adaptive);
         let mut outlet = Outlet::new(vec![Lane::new(producer, doorbell)]);
+        let watched = outlet.dropped_counter();
         for sequence in 0..11 {
             outlet.append(quote(5, sequence).lines(), &[]);
         }
-        assert_eq!(outlet.dropped(), 3);
+        assert_eq!((outlet.dropped(), watched.load(Ordering::Relaxed)), (3, 3));
         let mut seen = vec![];
         consumer.consume(usize::MAX, |record| seen.push(record.header().sequence));
         assert_eq!(seen, (0..8).collect::<Vec<_>>());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -81,7 +81,7 @@ pub struct Status {
     pub normalisers: NormaliserStatistics,
     /// The writer.
     pub writer: WriterStatistics,
-    /// Records dropped by I/O threads because a ring stayed full.
+    /// Records dropped because a ring stayed full, on all ways from the sockets and from REST to the writer.
     pub dropped: u64,
     /// CPU time of the I/O threads, nanoseconds.
     pub io_cpu_ns: u64,
@@ -119,6 +119,7 @@ pub struct Recorder {
     pub(crate) stages: Vec<JoinHandle<()>>,
     pub(crate) writer: Option<WriterThread>,
     pub(crate) known: Vec<Known>,
+    pub(crate) dropped: Vec<Arc<AtomicU64>>,
     pub(crate) io_statistics: Vec<Arc<Mutex<u64>>>,
     pub(crate) stage_statistics: Vec<Arc<Mutex<NormaliserStatistics>>>,
     pub(crate) writer_statistics: Arc<Mutex<WriterStatistics>>,
@@ -179,12 +180,7 @@ impl Recorder {
         }
         Status {
             connections: self.known.iter().map(Known::status).collect(),
-            dropped: self
-                .known
-                .iter()
-                .map(|known| known.counters.dropped.load(Ordering::Relaxed))
-                .max()
-                .unwrap_or(0),
+            dropped: self.dropped.iter().map(|counter| counter.load(Ordering::Relaxed)).sum(),
             normalisers,
             writer: lock(&self.writer_statistics).clone(),
             io_cpu_ns: self.io_statistics.iter().map(|slot| *lock(slot)).sum(),

@@ -126,8 +126,6 @@ pub struct ConnectionCounters {
     pub unparsed: AtomicU64,
     /// Frames that the predicted parser left to the general one.
     pub general: AtomicU64,
-    /// Records that found no room in a ring in time.
-    pub dropped: AtomicU64,
     /// Times that it was opened.
     pub connects: AtomicU64,
     /// Whether it is open.
