@@ -1,14 +1,14 @@
 //! The decoder of one connection: the predicted path first, the general one where it gives up.
 
-use marketprism_core::Kind;
 use marketprism_core::instrument::SymbolTable;
 use marketprism_core::record::{RecordBuffer, Sink};
 use marketprism_core::venue::{DecodeCounts, DecodeError, Decoder, Outcome};
+use marketprism_core::{InstrumentId, Kind};
+use marketprism_parse::levels::LevelBuffer;
+use marketprism_parse::symbols::RecentSymbols;
 
 use crate::general::General;
-use crate::levels::LevelBuffer;
 use crate::predicted::Predicted;
-use crate::symbols::RecentSymbols;
 
 /// Reads the frames of one connection.
 pub struct FrameDecoder {
@@ -77,6 +77,12 @@ impl Decoder for FrameDecoder {
             None => {}
         }
         Ok(outcome)
+    }
+
+    fn learn(&mut self, symbol: &[u8], instrument: InstrumentId) {
+        self.symbols.insert(symbol, instrument);
+        // It may hold the symbol with an instrument from before.
+        self.recent = RecentSymbols::default();
     }
 
     fn counts(&self) -> &DecodeCounts {

@@ -1,26 +1,26 @@
 //! The general path: any order of keys, unknown keys, white space, wrapped and raw. Slower, and asked only
 //! where the predicted path gives up.
 
+use marketprism_core::InstrumentId;
 use marketprism_core::clock::TIME_MISSING;
 use marketprism_core::instrument::SymbolTable;
 use marketprism_core::record::{ABSENT, RecordBuffer, Sink, TradeType};
-use marketprism_core::venue::{DecodeError, Outcome};
-use marketprism_core::{InstrumentId, Kind};
+use marketprism_core::venue::{Accepted, DecodeError, Outcome};
+use marketprism_parse::json::{self, Object, Value, bad};
+use marketprism_parse::levels::LevelBuffer;
+use marketprism_parse::numbers::{Envelope, NO_DECIMAL, Unfit};
 
-use crate::depth::{Depth, depth_of};
+use crate::depth::{Depth, TOP_FLAGS, depth_of, read_book};
 use crate::fields::{
-    AggTradeFields, BookFields, CandleFields, Envelope, LiquidationFields, MarkPriceFields, QuoteFields,
-    TickerFields, TradeFields, Unfit, interval_text, next_funding, order_side, trade_type,
+    AggTradeFields, BookFields, CandleFields, LiquidationFields, MarkPriceFields, QuoteFields, TickerFields,
+    TradeFields, interval_text, next_funding, order_side, trade_type,
 };
-use crate::json::{self, Object, Value, bad};
-use crate::levels::LevelBuffer;
 
 /// Events that are known and not recorded.
-const IGNORED: [&str; 15] = [
+const IGNORED: [&str; 14] = [
     "24hrMiniTicker",
     "continuous_kline",
     "compositeIndex",
-    "contractInfo",
     "assetIndexUpdate",
     "indexPriceUpdate",
     "indexPrice_kline",
@@ -45,10 +45,8 @@ pub(crate) struct General<'d> {
     pub(crate) staged: &'d mut RecordBuffer,
 }
 
-impl From<Unfit> for DecodeError {
-    fn from(Unfit(field): Unfit) -> DecodeError {
-        bad(field, "does not fit 64 bits together with the other values of the message")
-    }
+pub(crate) fn unfit(Unfit(field): Unfit) -> DecodeError {
+    bad(field, "does not fit 64 bits together with the other values of the message")
 }
 
 impl General<'_> {
@@ -106,6 +104,7 @@ impl General<'_> {
             "markPriceUpdate" => self.mark_price(event)?,
             "kline" => self.candle(event)?,
             "forceOrder" => self.liquidation(event)?,
+            "contractInfo" => return Ok(Outcome::InstrumentsChanged),
             "serverShutdown" => return Ok(Outcome::Closing),
             other if IGNORED.contains(&other) => {}
             other => return Err(DecodeError::UnknownEvent(other.to_owned())),
@@ -175,22 +174,21 @@ impl General<'_> {
             last_trade_id: event.unsigned("l")?,
             buyer_is_maker: event.boolean("m")?,
         };
-        let record = fields.record(envelope)?;
+        let record = fields.record(envelope).map_err(unfit)?;
         self.sink().push(&record);
         Ok(())
     }
 
     fn depth(&mut self, stream: Option<&[u8]>, event: &Object<'_>) -> Result<(), DecodeError> {
-        let kind = match depth_of(stream) {
-            Depth::Delta => Kind::BookDelta,
-            Depth::Snapshot => Kind::BookSnapshot,
-            Depth::Other => return Ok(()),
-            Depth::Unknown => {
-                let stream = String::from_utf8_lossy(stream.unwrap_or_default());
-                return Err(DecodeError::UnknownEvent(format!("depthUpdate on stream {stream}")));
+        let depth = depth_of(stream);
+        let Some((kind, flags)) = depth.record_form() else {
+            if depth == Depth::Other {
+                return Ok(());
             }
+            let stream = String::from_utf8_lossy(stream.unwrap_or_default());
+            return Err(DecodeError::UnknownEvent(format!("depthUpdate on stream {stream}")));
         };
-        let envelope = self.addressed(event)?;
+        let envelope = Envelope { flags, ..self.addressed(event)? };
         let bid_levels = read_book(self.levels, event, ["b", "a"])?;
         let fields = BookFields {
             kind,
@@ -211,19 +209,9 @@ impl General<'_> {
         let Some((symbol, _)) = name else {
             return Err(DecodeError::Shape("the top of a book without the name of its stream".to_owned()));
         };
-        let envelope = self.named(&symbol.to_ascii_uppercase())?;
+        let envelope = Envelope { flags: TOP_FLAGS, ..self.named(&symbol.to_ascii_uppercase())? };
         let bid_levels = read_book(self.levels, event, ["bids", "asks"])?;
-        let last_id = event.unsigned("lastUpdateId")?;
-        let fields = BookFields {
-            kind: Kind::BookSnapshot,
-            event_ns: TIME_MISSING,
-            engine_ns: TIME_MISSING,
-            first_id: last_id,
-            last_id,
-            previous_id: ABSENT,
-            bid_levels,
-        };
-        self.push_book(envelope, fields);
+        self.push_book(envelope, BookFields::spot_top(event.unsigned("lastUpdateId")?, bid_levels));
         Ok(())
     }
 
@@ -244,7 +232,7 @@ impl General<'_> {
             ask_price: event.decimal("a")?,
             ask_quantity: event.decimal("A")?,
         };
-        let record = fields.record(envelope)?;
+        let record = fields.record(envelope).map_err(unfit)?;
         self.sink().push(&record);
         Ok(())
     }
@@ -271,7 +259,7 @@ impl General<'_> {
             last_trade_id: event.signed_or("L", ABSENT)?,
             trades: event.signed_or("n", ABSENT)?,
         };
-        let record = fields.record(envelope)?;
+        let record = fields.record(envelope).map_err(unfit)?;
         self.sink().push(&record);
         Ok(())
     }
@@ -287,8 +275,9 @@ impl General<'_> {
             average: event.optional_decimal("ap")?,
             rate: event.optional_decimal("r")?,
             next_funding_ns: next_funding(next).ok_or_else(|| bad("T", "not a time"))?,
+            interest: NO_DECIMAL,
         };
-        let (mark, funding) = fields.records(envelope)?;
+        let (mark, funding) = fields.records(envelope).map_err(unfit)?;
         self.sink().push(&mark);
         if let Some(funding) = funding {
             self.sink().push(&funding);
@@ -316,7 +305,7 @@ impl General<'_> {
             trades: bar.signed_or("n", ABSENT)?,
             closed: bar.boolean("x")?,
         };
-        let record = fields.record(envelope)?;
+        let record = fields.record(envelope).map_err(unfit)?;
         self.sink().push(&record);
         Ok(())
     }
@@ -336,7 +325,7 @@ impl General<'_> {
             last_quantity: order.optional_decimal("l")?,
             status: status.as_bytes(),
         };
-        let record = fields.record(envelope)?;
+        let record = fields.record(envelope).map_err(unfit)?;
         self.sink().push(&record);
         Ok(())
     }
@@ -354,7 +343,7 @@ fn answer(object: &Object<'_>) -> Result<Option<Outcome>, DecodeError> {
     }
     if object.find("result").is_some() {
         let id = id().ok_or_else(|| DecodeError::Shape("an answer without a number of ours".to_owned()))?;
-        return Ok(Some(Outcome::Acknowledged(id)));
+        return Ok(Some(Outcome::Acknowledged { id: Some(id), accepted: Accepted::All }));
     }
     Ok(None)
 }
@@ -364,51 +353,4 @@ pub(crate) fn reason(error: &Object<'_>) -> String {
     let code = error.get("code").map_or("", Value::raw);
     let text = error.get("msg").and_then(Value::text).unwrap_or_default();
     format!("{code}: {text}")
-}
-
-/// Reads both sides into the buffer; the number of bids.
-pub(crate) fn read_book(
-    levels: &mut LevelBuffer,
-    holder: &Object<'_>,
-    sides: [&'static str; 2],
-) -> Result<usize, DecodeError> {
-    // Values that fit no common exponent as sent may fit one without their trailing zeros.
-    match fill(levels, holder, sides, false)? {
-        Some(bids) => Ok(bids),
-        None => fill(levels, holder, sides, true)?
-            .ok_or_else(|| bad(sides[0], "too many levels, or values that do not fit 64 bits together")),
-    }
-}
-
-fn fill(
-    levels: &mut LevelBuffer,
-    holder: &Object<'_>,
-    sides: [&'static str; 2],
-    normalised: bool,
-) -> Result<Option<usize>, DecodeError> {
-    levels.clear();
-    let mut bids = 0;
-    for (index, side) in sides.into_iter().enumerate() {
-        let entries = holder.need(side)?.elements().ok_or_else(|| bad(side, "not an array"))?;
-        for entry in entries {
-            let mut values = entry.elements().ok_or_else(|| bad(side, "a level that is no array"))?;
-            let mut next = || match values.next().map(|value| value.decimal()) {
-                Some(Ok(crate::fields::NO_DECIMAL)) | None => {
-                    Err(bad(side, "a level without price or quantity"))
-                }
-                Some(value) => value.map_err(|problem| bad(side, problem)),
-            };
-            let (mut price, mut quantity) = (next()?, next()?);
-            if normalised {
-                (price, quantity) = (price.normalised(), quantity.normalised());
-            }
-            if levels.push(price, quantity).is_none() {
-                return Ok(None);
-            }
-        }
-        if index == 0 {
-            bids = levels.levels().len();
-        }
-    }
-    Ok(Some(bids))
 }

@@ -6,11 +6,10 @@ use std::collections::HashMap;
 use marketprism_core::Decimal;
 use marketprism_core::instrument::{Instrument, InstrumentType};
 use marketprism_core::venue::{DecodeError, Market};
+use marketprism_parse::json::{self, Object, Value, bad};
 
 use crate::general::reason;
-use crate::json::{self, Object, Value, bad};
 use crate::market::MarketKind;
-use crate::rest::step;
 
 /// Delivery from here on means never: the venue writes 2100-12-25 for perpetual contracts.
 const FIRST_ENDLESS_MS: u64 = 4_102_444_800_000;
@@ -52,6 +51,9 @@ fn instrument(market: &Market, entry: &Value<'_>) -> Result<Instrument, DecodeEr
     let (instrument_type, expiry_ns) = term(kind, &entry)?;
     let symbol = canonical(&base, &quote, instrument_type, expiry_ns);
     let (tick, lot) = steps(&entry)?;
+    let contract_size = contract_size(&entry)?;
+    let inverse = kind == MarketKind::CoinM;
+    let status = status(&entry)?;
     Ok(Instrument {
         id: 0,
         venue: crate::NAME.to_owned(),
@@ -64,10 +66,15 @@ fn instrument(market: &Market, entry: &Value<'_>) -> Result<Instrument, DecodeEr
         settle: entry.optional_text("marginAsset")?.map(String::from).unwrap_or_default(),
         tick,
         lot,
-        contract_size: contract_size(&entry)?,
-        inverse: kind == MarketKind::CoinM,
+        contract_size,
+        multiplier: contract_size.filter(|_| inverse),
+        inverse,
+        underlying: entry.optional_text("pair")?.map(String::from).unwrap_or_default(),
+        listing_ns: Some(entry.time_or("onboardDate", 0)?).filter(|time_ns| *time_ns != 0),
         expiry_ns,
-        status: status(&entry)?,
+        delisted: is_delisted(&status),
+        status,
+        ..Instrument::default()
     })
 }
 
@@ -126,6 +133,16 @@ fn steps(entry: &Object<'_>) -> Result<(Option<Decimal>, Option<Decimal>), Decod
     Ok((tick, lot))
 }
 
+/// A positive decimal of a definition without trailing zeros behind the point; `None` where it is zero, which
+/// is how the venue says that a filter is off.
+fn step(value: Decimal) -> Option<Decimal> {
+    let short = value.normalised();
+    if short.mantissa <= 0 {
+        return None;
+    }
+    if short.exponent > 0 { short.rescale(0).or(Some(short)) } else { Some(short) }
+}
+
 /// Quote units of one contract; a JSON number.
 fn contract_size(entry: &Object<'_>) -> Result<Option<Decimal>, DecodeError> {
     match entry.get("contractSize") {
@@ -141,6 +158,12 @@ fn status(entry: &Object<'_>) -> Result<String, DecodeError> {
         None => entry.optional_text("status")?,
     };
     Ok(status.map(String::from).unwrap_or_default())
+}
+
+/// Whether the state says that trading has ended for good. Not `PRE_SETTLE`, `PRE_DELIVERING` and `DELIVERING`,
+/// which come before. Not `BREAK` of spot: dead pairs keep it, but a pair in a pause has it too.
+fn is_delisted(status: &str) -> bool {
+    matches!(status, "SETTLING" | "DELIVERED" | "CLOSE")
 }
 
 /// Gives instruments with the same canonical symbol different ones. The one whose venue symbol is the usual

@@ -3,21 +3,16 @@
 //! Frames are read by two paths that give the same records: the predicted path expects the order of keys that
 //! the venue uses, the general path takes any JSON. See [`FrameDecoder`].
 
-mod bytes;
-mod cursor;
 mod decoder;
 mod depth;
 mod fields;
 mod general;
 mod instruments;
-mod json;
-mod levels;
 mod market;
 mod predicted;
 mod rest;
 mod statistics;
 mod streams;
-mod symbols;
 
 use marketprism_core::instrument::{Instrument, InstrumentId, SymbolTable};
 use marketprism_core::record::Sink;
@@ -41,13 +36,17 @@ impl Venue for Binance {
         &market::MARKETS
     }
 
-    fn stream(
+    fn streams(
         &self,
         market: &Market,
         channel: &str,
         instrument: &Instrument,
-    ) -> Result<Option<Stream>, String> {
-        streams::stream(market, channel, instrument)
+    ) -> Result<Vec<Stream>, String> {
+        streams::streams(market, channel, instrument)
+    }
+
+    fn lifecycle_streams(&self, market: &Market, market_instrument: InstrumentId) -> Vec<Stream> {
+        streams::lifecycle_streams(market, market_instrument)
     }
 
     fn polls(&self, market: &Market, channel: &str, instrument: &Instrument) -> Vec<Poll> {
@@ -60,15 +59,19 @@ impl Venue for Binance {
     }
 
     fn subscribe(&self, request_id: u64, streams: &[&str]) -> String {
-        streams::subscribe(request_id, streams)
+        streams::request("SUBSCRIBE", request_id, streams)
+    }
+
+    fn unsubscribe(&self, request_id: u64, streams: &[&str]) -> String {
+        streams::request("UNSUBSCRIBE", request_id, streams)
     }
 
     fn decoder(&self, market: &'static Market, symbols: SymbolTable) -> Box<dyn Decoder> {
         Box::new(FrameDecoder::new(market.name, symbols))
     }
 
-    fn instruments_request(&self, market: &Market) -> Request {
-        rest::instruments_request(market)
+    fn instruments_requests(&self, market: &Market) -> Vec<Request> {
+        vec![rest::instruments_request(market)]
     }
 
     fn parse_instruments(
@@ -79,8 +82,8 @@ impl Venue for Binance {
         instruments::parse(market, body)
     }
 
-    fn snapshot_request(&self, market: &Market, instrument: &Instrument) -> Request {
-        rest::snapshot_request(market, instrument)
+    fn snapshot_request(&self, market: &Market, instrument: &Instrument, books: usize) -> Option<Request> {
+        Some(rest::snapshot_request(market, instrument, books))
     }
 
     fn parse_snapshot(
@@ -99,9 +102,9 @@ impl Venue for Binance {
         _market: &Market,
         poll: &Poll,
         body: &[u8],
-        receive_ns: i64,
+        times: (i64, i64),
         sink: &mut dyn Sink,
     ) -> Result<(), DecodeError> {
-        rest::parse_poll(poll, body, receive_ns, sink)
+        rest::parse_poll(poll, body, times, sink)
     }
 }

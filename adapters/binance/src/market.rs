@@ -2,16 +2,20 @@
 
 use std::time::Duration;
 
-use marketprism_core::venue::{Continuity, Market};
+use marketprism_core::venue::{Allowance, Continuity, Market};
 
-/// Channels of spot.
-const SPOT_CHANNELS: &[&str] = &["trade", "agg_trade", "book", "quote", "ticker", "candle"];
+/// Channels of spot; the last one is polled.
+const SPOT_CHANNELS: &[&str] =
+    &["trade", "agg_trade", "book", "book5", "book10", "book20", "quote", "ticker", "candle", "clock"];
 
-/// Channels of both futures markets; the last three are polled.
+/// Channels of both futures markets; the last four are polled.
 const FUTURES_CHANNELS: &[&str] = &[
     "trade",
     "agg_trade",
     "book",
+    "book5",
+    "book10",
+    "book20",
     "quote",
     "ticker",
     "candle",
@@ -20,13 +24,20 @@ const FUTURES_CHANNELS: &[&str] = &[
     "open_interest",
     "long_short_ratio",
     "funding_rate",
+    "clock",
 ];
 
 /// Header with the request weight used in the current minute.
-const USED_WEIGHT: &str = "x-mbx-used-weight-1m";
+const USED_WEIGHT: Option<&str> = Some("x-mbx-used-weight-1m");
 
 /// The venue cuts every connection at this age.
-const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+const LIFETIME: Option<Duration> = Some(Duration::from_secs(24 * 60 * 60));
+
+/// Streams on one connection.
+const STREAMS: usize = 1024;
+
+/// Connection attempts; documented for spot only.
+const CONNECTS: Allowance = Allowance { most: 300, window: Duration::from_secs(5 * 60) };
 
 /// All markets.
 pub(crate) static MARKETS: [Market; 3] = [
@@ -49,18 +60,26 @@ pub(crate) static MARKETS: [Market; 3] = [
         ],
         channels: SPOT_CHANNELS,
         messages_per_second: 5,
-        streams_per_connection: 1024,
+        requests: None,
+        streams_per_connection: STREAMS,
+        books_per_connection: STREAMS,
         streams_per_request: 200,
-        connects_per_5_minutes: 300,
+        connects: CONNECTS,
+        connections: None,
         connection_lifetime: LIFETIME,
         // The server pings every 20 s.
         silence_limit: Duration::from_secs(45),
-        weight_per_minute: 6000,
+        keep_alive: None,
+        rest_weight: per_minute(6000),
         used_weight_header: USED_WEIGHT,
     },
     futures("usdm", &["wss://fstream.binance.com"], &["https://fapi.binance.com"]),
     futures("coinm", &["wss://dstream.binance.com"], &["https://dapi.binance.com"]),
 ];
+
+const fn per_minute(most: u32) -> Allowance {
+    Allowance { most, window: Duration::from_secs(60) }
+}
 
 /// A futures market. The venue counts the weight of both together since 2026-06-30; its header says what is
 /// used by both.
@@ -76,14 +95,17 @@ const fn futures(
         rest,
         channels: FUTURES_CHANNELS,
         messages_per_second: 10,
-        streams_per_connection: 1024,
+        requests: None,
+        streams_per_connection: STREAMS,
+        books_per_connection: STREAMS,
         streams_per_request: 200,
-        // Not documented for futures; taken from spot.
-        connects_per_5_minutes: 300,
+        connects: CONNECTS,
+        connections: None,
         connection_lifetime: LIFETIME,
         // The server pings every 3 minutes.
         silence_limit: Duration::from_secs(240),
-        weight_per_minute: 2400,
+        keep_alive: None,
+        rest_weight: per_minute(2400),
         used_weight_header: USED_WEIGHT,
     }
 }

@@ -6,12 +6,16 @@ use marketprism_core::clock::TIME_MISSING;
 use marketprism_core::instrument::SymbolTable;
 use marketprism_core::record::{ABSENT, Sink, TradeType};
 use marketprism_core::{Decimal, InstrumentId, Kind};
+use marketprism_parse::cursor::{Cursor, LevelShape};
+use marketprism_parse::levels::LevelBuffer;
+use marketprism_parse::numbers::{Envelope, NO_DECIMAL};
+use marketprism_parse::symbols::RecentSymbols;
 
-use crate::cursor::{Cursor, LevelShape};
-use crate::depth::{Depth, depth_of};
-use crate::fields::{AggTradeFields, BookFields, Envelope, NO_DECIMAL, QuoteFields, TradeFields, trade_type};
-use crate::levels::LevelBuffer;
-use crate::symbols::RecentSymbols;
+use crate::depth::{Depth, TOP_FLAGS, depth_of};
+use crate::fields::{AggTradeFields, BookFields, QuoteFields, TradeFields, trade_type};
+
+/// Bytes of the longest symbol that is looked for under the name of its stream.
+const LONGEST_SYMBOL: usize = 32;
 
 /// What the path needs besides the frame.
 pub(crate) struct Predicted<'d> {
@@ -63,8 +67,11 @@ impl Predicted<'_> {
                 _ => None,
             };
         }
-        frame.cursor.take(b"{\"u\":")?;
-        self.quote(frame, sink)
+        if frame.cursor.has(b"{\"u\":") {
+            return self.quote(frame, sink);
+        }
+        frame.cursor.take(b"{\"lastUpdateId\":")?;
+        self.spot_top(frame, sink)
     }
 
     #[inline(always)]
@@ -188,11 +195,7 @@ impl Predicted<'_> {
 
     #[inline(never)]
     fn depth(&mut self, frame: Frame<'_>, sink: &mut dyn Sink) -> Option<Kind> {
-        let kind = match depth_of(frame.stream) {
-            Depth::Delta => Kind::BookDelta,
-            Depth::Snapshot => Kind::BookSnapshot,
-            Depth::Other | Depth::Unknown => return None,
-        };
+        let (kind, flags) = depth_of(frame.stream).record_form()?;
         let mut cursor = frame.cursor;
         cursor.take(b"depthUpdate\",\"E\":")?;
         let event_ns = cursor.time()?;
@@ -214,8 +217,42 @@ impl Predicted<'_> {
         self.close(&mut cursor)?;
         frame.finish(cursor)?;
         let fields = BookFields { kind, event_ns, engine_ns, first_id, last_id, previous_id, bid_levels };
-        sink.push_book(&fields.record(self.envelope(instrument), self.levels), self.levels.levels());
+        let envelope = Envelope { flags, ..self.envelope(instrument) };
+        sink.push_book(&fields.record(envelope, self.levels), self.levels.levels());
         Some(kind)
+    }
+
+    /// The top of a spot book, whose symbol is in the name of the stream only.
+    #[inline(never)]
+    fn spot_top(&mut self, frame: Frame<'_>, sink: &mut dyn Sink) -> Option<Kind> {
+        if depth_of(frame.stream) != Depth::Top {
+            return None;
+        }
+        let instrument = self.streamed(frame.stream?)?;
+        let mut cursor = frame.cursor;
+        let last_id = cursor.integer()?;
+        self.levels.clear();
+        cursor.take(b",\"bids\":[")?;
+        cursor = read_levels(cursor, self.levels)?;
+        let bid_levels = self.levels.levels().len();
+        cursor.take(b",\"asks\":[")?;
+        cursor = read_levels(cursor, self.levels)?;
+        cursor.take(b"}")?;
+        frame.finish(cursor)?;
+        let envelope = Envelope { flags: TOP_FLAGS, ..self.envelope(instrument) };
+        let fields = BookFields::spot_top(last_id, bid_levels);
+        sink.push_book(&fields.record(envelope, self.levels), self.levels.levels());
+        Some(Kind::BookSnapshot)
+    }
+
+    /// The instrument that a stream's name begins with, in lower case.
+    fn streamed(&self, stream: &[u8]) -> Option<InstrumentId> {
+        let mut upper = [0; LONGEST_SYMBOL];
+        let symbol = stream.split(|byte| *byte == b'@').next()?;
+        let upper = upper.get_mut(..symbol.len())?;
+        upper.copy_from_slice(symbol);
+        upper.make_ascii_uppercase();
+        self.symbols.get(upper)
     }
 
     /// `bookTicker` with its name first.

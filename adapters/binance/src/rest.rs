@@ -2,18 +2,20 @@
 
 use std::time::Duration;
 
-use marketprism_core::clock::TIME_MISSING;
-use marketprism_core::instrument::{Instrument, InstrumentId};
+use marketprism_core::Kind;
+use marketprism_core::clock::{NS_PER_MS, TIME_MISSING};
+use marketprism_core::instrument::{Instrument, InstrumentId, InstrumentType};
 use marketprism_core::record::{
-    ABSENT, Header, LongShortRatio, OpenInterest, RatioBasis, Sink, fixed_text, flag,
+    ABSENT, ClockSample, LongShortRatio, OpenInterest, RatioBasis, Sink, fixed_text, flag,
 };
 use marketprism_core::venue::{DecodeError, Market, Poll, Request};
-use marketprism_core::{Decimal, Kind};
+use marketprism_parse::json::{self, Object, Value, bad};
+use marketprism_parse::levels::LevelBuffer;
+use marketprism_parse::numbers::{Envelope, NO_DECIMAL, align, time_ns};
 
-use crate::fields::{BookFields, Envelope, MarkPriceFields, NO_DECIMAL, funding_interval, next_funding};
-use crate::general::{read_book, reason};
-use crate::json::{self, Object, Value, bad};
-use crate::levels::LevelBuffer;
+use crate::depth::read_book;
+use crate::fields::{BookFields, MarkPriceFields, funding_interval, next_funding};
+use crate::general::{reason, unfit};
 use crate::market::MarketKind;
 
 /// Names of the answers that are polled.
@@ -24,6 +26,7 @@ mod answer {
     pub(super) const TOP_POSITION: &str = "top_long_short_position_ratio";
     pub(super) const TOP_ACCOUNT: &str = "top_long_short_account_ratio";
     pub(super) const GLOBAL_ACCOUNT: &str = "global_long_short_account_ratio";
+    pub(super) const CLOCK: &str = "clock";
 }
 
 /// The period that long/short ratios are asked for; the shortest that there is.
@@ -38,10 +41,26 @@ pub(crate) fn instruments_request(market: &Market) -> Request {
     Request { path: format!("{}/exchangeInfo", kind.rest_prefix()), weight }
 }
 
-/// Asks for the deepest book that there is: levels beyond it become known only when they change.
-pub(crate) fn snapshot_request(market: &Market, instrument: &Instrument) -> Request {
+/// Levels and weight of a book on spot, deepest first.
+const SPOT_DEPTHS: &[(u32, u32)] = &[(5000, 250), (1000, 50), (500, 25)];
+
+/// Levels and weight of a book on both futures markets, deepest first.
+const FUTURES_DEPTHS: &[(u32, u32)] = &[(1000, 20), (500, 10)];
+
+/// Levels and weight of the book that is asked for where the deeper ones cost too much.
+const SHALLOWEST: (u32, u32) = (100, 5);
+
+/// Minutes of the market's weight that the books of a start may take.
+const START_MINUTES: u64 = 5;
+
+/// Asks for a book. Levels beyond its limit become known only when they change, so it is the deepest with which
+/// all `books` come within [`START_MINUTES`], or [`SHALLOWEST`].
+pub(crate) fn snapshot_request(market: &Market, instrument: &Instrument, books: usize) -> Request {
     let kind = MarketKind::of(market);
-    let (limit, weight) = if kind == MarketKind::Spot { (5000, 250) } else { (1000, 20) };
+    let depths = if kind == MarketKind::Spot { SPOT_DEPTHS } else { FUTURES_DEPTHS };
+    let budget = START_MINUTES * u64::from(market.rest_weight.most);
+    let affordable = |depth: &(u32, u32)| u64::from(depth.1).saturating_mul(books as u64) <= budget;
+    let (limit, weight) = depths.iter().copied().find(affordable).unwrap_or(SHALLOWEST);
     let symbol = percent_encoded(&instrument.venue_symbol);
     Request { path: format!("{}/depth?symbol={symbol}&limit={limit}", kind.rest_prefix()), weight }
 }
@@ -61,12 +80,18 @@ pub(crate) fn polls(market: &Market, channel: &str, instrument: &Instrument) -> 
         kind,
         interval: Duration::from_secs(seconds),
     };
-    match channel {
-        "open_interest" => {
+    match (channel, instrument.instrument_type) {
+        ("clock", InstrumentType::Market) => {
+            vec![poll(format!("{prefix}/time"), 1, answer::CLOCK, Kind::ClockSample, 60)]
+        }
+        (_, InstrumentType::Market | InstrumentType::Index) => Vec::new(),
+        ("open_interest", _) => {
             let path = format!("{prefix}/openInterest?symbol={symbol}");
             vec![poll(path, 1, answer::OPEN_INTEREST, Kind::OpenInterest, 30)]
         }
-        "funding_rate" => {
+        // Contracts that are delivered pay no funding.
+        ("funding_rate", InstrumentType::Future) => Vec::new(),
+        ("funding_rate", _) => {
             let weight = if kind == MarketKind::UsdM { 1 } else { 10 };
             let path = format!("{prefix}/premiumIndex?symbol={symbol}");
             let rate = poll(path, weight, answer::PREMIUM_INDEX, Kind::FundingRate, 60);
@@ -74,9 +99,9 @@ pub(crate) fn polls(market: &Market, channel: &str, instrument: &Instrument) -> 
             let path = format!("{prefix}/fundingInfo?symbol={symbol}");
             vec![rate, poll(path, 1, answer::FUNDING_INFO, Kind::FundingRate, 3600)]
         }
-        "long_short_ratio" => {
+        ("long_short_ratio", _) => {
             let subject = match kind {
-                MarketKind::CoinM => format!("pair={}", percent_encoded(pair(&instrument.venue_symbol))),
+                MarketKind::CoinM => format!("pair={}", percent_encoded(&instrument.underlying)),
                 _ => format!("symbol={symbol}"),
             };
             [
@@ -94,11 +119,6 @@ pub(crate) fn polls(market: &Market, channel: &str, instrument: &Instrument) -> 
         }
         _ => Vec::new(),
     }
-}
-
-/// The pair of a COIN-M contract: `BTCUSD` of `BTCUSD_PERP`.
-fn pair(symbol: &str) -> &str {
-    symbol.rsplit_once('_').map_or(symbol, |(pair, _)| pair)
 }
 
 /// Reads a book.
@@ -123,16 +143,16 @@ pub(crate) fn parse_snapshot(
         previous_id: ABSENT,
         bid_levels,
     };
-    let envelope = Envelope { instrument, receive_ns, flags: flag::REST };
+    let envelope = Envelope { instrument, receive_ns, flags: flag::SNAPSHOT | flag::REST };
     sink.push_book(&fields.record(envelope, &levels), levels.levels());
     Ok(())
 }
 
-/// Reads the answer to a poll.
+/// Reads the answer to a poll that was sent and answered at these times.
 pub(crate) fn parse_poll(
     poll: &Poll,
     body: &[u8],
-    receive_ns: i64,
+    (request_ns, receive_ns): (i64, i64),
     sink: &mut dyn Sink,
 ) -> Result<(), DecodeError> {
     let value = json::parse(body)?;
@@ -149,20 +169,23 @@ pub(crate) fn parse_poll(
         answer::TOP_POSITION => ratios(envelope, &value, &subject, RatioBasis::TopPosition, sink),
         answer::TOP_ACCOUNT => ratios(envelope, &value, &subject, RatioBasis::TopAccount, sink),
         answer::GLOBAL_ACCOUNT => ratios(envelope, &value, &subject, RatioBasis::GlobalAccount, sink),
+        answer::CLOCK => clock_sample(envelope, &entry(&value, "", "symbol")?, request_ns, sink),
         other => Err(DecodeError::Shape(format!("no answer is called \"{other}\""))),
     }
 }
 
 fn open_interest(envelope: Envelope, entry: &Object<'_>, sink: &mut dyn Sink) -> Result<(), DecodeError> {
     let open_interest = entry.decimal("openInterest")?;
-    let mut header = header(envelope, Kind::OpenInterest, entry.time_or("time", TIME_MISSING)?);
+    let mut header = envelope.header(Kind::OpenInterest, entry.time_or("time", TIME_MISSING)?);
     header.quantity_exponent = open_interest.exponent;
     sink.push(&OpenInterest {
         header,
         open_interest: open_interest.mantissa,
         open_interest_value: ABSENT,
+        open_interest_base: ABSENT,
         value_exponent: 0,
-        reserved: [0; 15],
+        base_exponent: 0,
+        reserved: [0; 6],
     });
     Ok(())
 }
@@ -177,8 +200,9 @@ fn premium_index(envelope: Envelope, entry: &Object<'_>, sink: &mut dyn Sink) ->
         average: NO_DECIMAL,
         rate: entry.optional_decimal("lastFundingRate")?,
         next_funding_ns: next_funding(next).ok_or_else(|| bad("nextFundingTime", "not a time"))?,
+        interest: entry.optional_decimal("interestRate")?,
     };
-    let (mark, funding) = fields.records(envelope)?;
+    let (mark, funding) = fields.records(envelope).map_err(unfit)?;
     sink.push(&mark);
     if let Some(funding) = funding {
         sink.push(&funding);
@@ -221,9 +245,9 @@ fn ratio(envelope: Envelope, entry: &Object<'_>, basis: RatioBasis) -> Result<Lo
     };
     let ratio = entry.decimal("longShortRatio")?;
     let shares = [share("longAccount", "longPosition")?, share("shortAccount", "shortPosition")?];
-    let ([long_share, short_share], share_exponent) = crate::fields::align(shares, "longAccount")?;
+    let ([long_share, short_share], share_exponent) = align(shares, "longAccount").map_err(unfit)?;
     Ok(LongShortRatio {
-        header: header(envelope, Kind::LongShortRatio, entry.time_or("timestamp", TIME_MISSING)?),
+        header: envelope.header(Kind::LongShortRatio, entry.time_or("timestamp", TIME_MISSING)?),
         ratio: ratio.mantissa,
         long_share,
         short_share,
@@ -235,11 +259,20 @@ fn ratio(envelope: Envelope, entry: &Object<'_>, basis: RatioBasis) -> Result<Lo
     })
 }
 
-fn header(envelope: Envelope, kind: Kind, exchange_ns: i64) -> Header {
-    let mut header = Header::new(kind, envelope.instrument, envelope.receive_ns);
-    header.flags = envelope.flags;
-    header.exchange_ns = exchange_ns;
-    header
+fn clock_sample(
+    envelope: Envelope,
+    entry: &Object<'_>,
+    request_ns: i64,
+    sink: &mut dyn Sink,
+) -> Result<(), DecodeError> {
+    let server_ns = time_ns(entry.unsigned("serverTime")?).ok_or_else(|| bad("serverTime", "not a time"))?;
+    sink.push(&ClockSample {
+        header: envelope.header(Kind::ClockSample, server_ns),
+        request_ns,
+        resolution_ns: NS_PER_MS,
+        reserved: [0; 16],
+    });
+    Ok(())
 }
 
 /// The one entry of an answer about `subject`.
@@ -312,14 +345,4 @@ fn query_value(path: &str) -> String {
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// A positive decimal of a definition without trailing zeros behind the point; `None` where it is zero, which
-/// is how the venue says that a filter is off.
-pub(crate) fn step(value: Decimal) -> Option<Decimal> {
-    let short = value.normalised();
-    if short.mantissa <= 0 {
-        return None;
-    }
-    if short.exponent > 0 { short.rescale(0).or(Some(short)) } else { Some(short) }
 }

@@ -3,11 +3,11 @@
 
 use marketprism_core::record::Sink;
 use marketprism_core::{Decimal, Kind};
+use marketprism_parse::cursor::Cursor;
+use marketprism_parse::numbers::NO_DECIMAL;
 
-use crate::cursor::Cursor;
 use crate::fields::{
-    CandleFields, LiquidationFields, MarkPriceFields, NO_DECIMAL, TickerFields, interval_text, next_funding,
-    order_side,
+    CandleFields, LiquidationFields, MarkPriceFields, TickerFields, interval_text, next_funding, order_side,
 };
 use crate::predicted::{Frame, Predicted, best, skip_pair};
 
@@ -38,7 +38,9 @@ impl Predicted<'_> {
         let next_funding_ns = next_funding(next)?;
         self.close(&mut cursor)?;
         frame.finish(cursor)?;
-        let fields = MarkPriceFields { event_ns, mark, index, settlement, average, rate, next_funding_ns };
+        let interest = NO_DECIMAL;
+        let fields =
+            MarkPriceFields { event_ns, mark, index, settlement, average, rate, next_funding_ns, interest };
         let (mark, funding) = fields.records(self.envelope(instrument)).ok()?;
         sink.push(&mark);
         if let Some(funding) = funding {

@@ -6,8 +6,9 @@ mod common;
 use common::*;
 use marketprism_binance::Binance;
 use marketprism_core::clock::TIME_MISSING;
+use marketprism_core::instrument::SymbolTable;
 use marketprism_core::record::{ABSENT, MAX_LEVELS, RecordBuffer, Side, TradeType, flag, text_of};
-use marketprism_core::venue::{DecodeError, Decoder, Outcome, Venue};
+use marketprism_core::venue::{Accepted, DecodeError, Decoder, Outcome, Venue};
 use marketprism_core::{Kind, RecordRef};
 
 /// The records of a frame that the decoder has to accept.
@@ -129,16 +130,17 @@ fn book_deltas() {
 }
 
 #[test]
-fn tops_of_books_are_snapshots() {
-    for (market, frame) in [("usdm", PREDICTED[13].2), ("spot", GENERAL[2].2)] {
+fn tops_of_books_are_partial_snapshots() {
+    let spot = PREDICTED[29].2;
+    for (market, frame) in [("usdm", PREDICTED[13].2), ("spot", spot)] {
         let (top, _) = book(market, frame);
         assert_eq!(
             (top.header.kind, top.header.flags),
-            (Kind::BookSnapshot as u8, flag::SNAPSHOT),
+            (Kind::BookSnapshot as u8, flag::SNAPSHOT | flag::PARTIAL),
             "{frame}"
         );
     }
-    let (top, levels) = book("spot", GENERAL[2].2);
+    let (top, levels) = book("spot", spot);
     assert_eq!((top.header.sequence, top.first_id, top.header.exchange_ns), (160, 160, TIME_MISSING));
     assert_eq!(levels[0], ("0.0024".to_owned(), "10".to_owned()));
     let raw = r#"{"lastUpdateId":160,"bids":[["0.0024","10"]],"asks":[["0.0026","100"]]}"#;
@@ -232,10 +234,11 @@ fn liquidations() {
 #[test]
 fn answers_and_notices() {
     let refused = |id, reason: &str| Ok(Outcome::Refused { id, reason: reason.to_owned() });
+    let accepted = |id| Ok(Outcome::Acknowledged { id: Some(id), accepted: Accepted::All });
     let invalid = "2: Invalid request: invalid stream";
     for (frame, expected) in [
-        (r#"{"result":null,"id":1}"#, Ok(Outcome::Acknowledged(1))),
-        (r#"{"id":7,"result":["btcusdt@trade"]}"#, Ok(Outcome::Acknowledged(7))),
+        (r#"{"result":null,"id":1}"#, accepted(1)),
+        (r#"{"id":7,"result":["btcusdt@trade"]}"#, accepted(7)),
         (r#"{"error":{"code":2,"msg":"Invalid request: invalid stream"},"id":2}"#, refused(Some(2), invalid)),
         (r#"{"code":2,"msg":"Invalid request: invalid stream"}"#, refused(None, invalid)),
         (r#"{"code":2,"msg":"Invalid request: invalid stream","id":3}"#, refused(Some(3), invalid)),
@@ -258,23 +261,55 @@ fn answers_and_notices() {
 
 #[test]
 fn an_unknown_symbol_is_named_and_can_be_added() {
-    let markets = Binance.markets();
     for (market, count, frame) in PREDICTED.iter().chain(GENERAL).filter(|(_, count, _)| *count > 0) {
-        let market = markets.iter().find(|m| m.name == *market).unwrap();
-        let mut symbols = marketprism_core::instrument::SymbolTable::default();
+        let mut decoder = Binance.decoder(Binance.market(market).unwrap(), SymbolTable::default());
         let mut records = RecordBuffer::default();
         for added in 1.. {
-            let mut decoder = Binance.decoder(market, symbols.clone());
             match decoder.decode(frame.as_bytes(), RECEIVE_NS, &mut records) {
                 Ok(_) => break,
                 Err(DecodeError::UnknownSymbol(symbol)) => {
                     assert!(records.is_empty());
                     assert!(SYMBOLS.contains(&symbol.as_str()), "{symbol}");
-                    symbols.insert(symbol.as_bytes(), added);
+                    decoder.learn(symbol.as_bytes(), added);
                 }
                 Err(other) => panic!("{other}: {frame}"),
             }
         }
         assert_eq!(records.iter().count(), *count);
+    }
+}
+
+#[test]
+fn a_symbol_with_another_instrument_is_forgotten_at_once() {
+    let frame = PREDICTED[0].2.as_bytes();
+    let mut decoder = own_decoder("spot");
+    let mut records = RecordBuffer::default();
+    for instrument in [1, 77] {
+        decoder.learn(b"BNBBTC", instrument);
+        records.clear();
+        decoder.decode(frame, RECEIVE_NS, &mut records).unwrap();
+        assert_eq!(only!(records, Trade).header.instrument, instrument);
+    }
+    assert_eq!(decoder.counts().predicted[Kind::Trade as usize], 2);
+}
+
+#[test]
+fn news_of_contracts_tell_that_instruments_changed() {
+    let news = |own_type: u8| {
+        format!(
+            r#"{{"stream":"!contractInfo","data":{{"e":"contractInfo","E":1772515782136,"s":"NOVELUSDT","ps":"NOVELUSDT","ct":"PERPETUAL","dt":4133404800000,"ot":1772515782136,"cs":"PENDING_TRADING","st":{own_type}}}}}"#
+        )
+    };
+    assert_eq!(outcome("usdm", &news(1)), Ok(Outcome::InstrumentsChanged));
+    assert_eq!(outcome("coinm", &news(2)), Ok(Outcome::InstrumentsChanged));
+    assert_eq!(outcome("usdm", &news(2)), Ok(Outcome::Data), "a contract of the other market");
+}
+
+#[test]
+fn binance_next_funding_time_is_not_the_event_time_of_a_mark_price() {
+    let both = records("usdm", PREDICTED[22].2);
+    for record in both.iter() {
+        assert_eq!(record.header().exchange_ns, 1_562_305_380_000_000_000);
+        assert_eq!(record.header().receive_ns, RECEIVE_NS);
     }
 }

@@ -22,8 +22,34 @@ pub enum InstrumentType {
     Perpetual,
     /// A future with expiry.
     Future,
+    /// An option.
+    Option,
+    /// Several instruments traded as one.
+    Combo,
+    /// Not traded: a price or volatility index.
+    Index,
     /// Not an instrument: the market as a whole, for records about connections and frames.
     Market,
+}
+
+/// Whether an option gives the right to buy or to sell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OptionType {
+    /// To buy.
+    Call,
+    /// To sell.
+    Put,
+}
+
+/// The unit in which a venue gives volatilities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VolatilityUnit {
+    /// 0.67 is sixty-seven percent.
+    Fraction,
+    /// 67 is sixty-seven percent.
+    Percent,
 }
 
 /// An instrument's definition at one time. Field names are those of the JSON form.
@@ -57,18 +83,46 @@ pub struct Instrument {
     /// Smallest quantity step, in the unit of quantities.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lot: Option<Decimal>,
-    /// What one unit of quantity is worth: quote units a contract on inverse instruments.
+    /// Size of one contract, as the venue gives it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contract_size: Option<Decimal>,
-    /// Whether quantities are contracts worth `contract_size` of the quote asset.
+    /// What one unit of a record's `quantity` is worth, in base units, or in quote units where `inverse`; absent: 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub multiplier: Option<Decimal>,
+    /// Whether quantities count quote units: the base amount is the quote amount divided by the price.
     #[serde(default)]
     pub inverse: bool,
+    /// The venue's name of the index that it follows, e.g. `btc_usd`, `BTC-USDT`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub underlying: String,
+    /// Strike price of an option.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strike: Option<Decimal>,
+    /// Call or put.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub option_type: Option<OptionType>,
+    /// Unit of volatilities in records of this instrument.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volatility_unit: Option<VolatilityUnit>,
+    /// First day of trading, nanoseconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listing_ns: Option<i64>,
     /// Expiry, nanoseconds since the Unix epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expiry_ns: Option<i64>,
     /// The venue's word for the state.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub status: String,
+    /// Whether it is listed and cannot be traded for the time being.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub suspended: bool,
+    /// Whether the venue no longer lists it: expired, settled or taken off.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub delisted: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 impl Instrument {

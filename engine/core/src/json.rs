@@ -3,6 +3,7 @@
 
 use std::io::Write;
 
+use crate::amounts::amounts;
 use crate::clock::TIME_MISSING;
 use crate::decimal::Decimal;
 use crate::instrument::Instrument;
@@ -10,9 +11,32 @@ use crate::record::*;
 
 /// Appends one record as one JSON object and a line feed. `sequence` is the capture sequence.
 pub fn write_record(out: &mut Vec<u8>, record: RecordRef<'_>, instrument: &Instrument, sequence: u64) {
+    fields_of(out, record, instrument, sequence).object.end();
+}
+
+/// As [`write_record`]; trades and liquidations get `base_quantity` and `quote_quantity`, computed with the
+/// instrument's definition, where they are within 128 bits.
+pub fn write_record_with_amounts(
+    out: &mut Vec<u8>,
+    record: RecordRef<'_>,
+    instrument: &Instrument,
+    sequence: u64,
+) {
+    let mut fields = fields_of(out, record, instrument, sequence);
+    fields.amounts(record, instrument);
+    fields.object.end();
+}
+
+/// Everything but the end of a record's object.
+fn fields_of<'o>(
+    out: &'o mut Vec<u8>,
+    record: RecordRef<'_>,
+    instrument: &Instrument,
+    sequence: u64,
+) -> Fields<'o> {
     let header = record.header();
     let mut object = Object::begin(out);
-    object.text("kind", record.kind().map_or("unknown", Kind::name));
+    object.text("kind", record.kind().map_or("unknown", |kind| kind.stream().name()));
     object.text("venue", &instrument.venue);
     object.text("market", &instrument.market);
     if !instrument.venue_symbol.is_empty() {
@@ -40,8 +64,12 @@ pub fn write_record(out: &mut Vec<u8>, record: RecordRef<'_>, instrument: &Instr
         RecordRef::Session(session, body) => fields.session(session, body),
         RecordRef::Gap(gap) => fields.gap(gap),
         RecordRef::Raw(raw, body) => fields.raw(raw, body),
+        RecordRef::DetailedTrade(trade) => fields.detailed_trade(trade),
+        RecordRef::Greeks(greeks) => fields.greeks(greeks),
+        RecordRef::VolatilityIndex(index) => fields.price("volatility", index.volatility),
+        RecordRef::ClockSample(sample) => fields.clock_sample(sample),
     }
-    fields.object.end();
+    fields
 }
 
 /// Appends an `error` object: a frame that could not be read.
@@ -194,15 +222,78 @@ impl Fields<'_> {
         }
     }
 
+    fn amounts(&mut self, record: RecordRef<'_>, instrument: &Instrument) {
+        let (price, quantity) = match record {
+            RecordRef::AggTrade(trade) => (trade.price, trade.quantity),
+            RecordRef::Liquidation(order) => (order.price, order.quantity),
+            _ => match record.trade() {
+                Some(trade) => (trade.price, trade.quantity),
+                None => return,
+            },
+        };
+        if price == ABSENT || quantity == ABSENT {
+            return;
+        }
+        let (price, quantity) = (Decimal::new(price, self.price), Decimal::new(quantity, self.quantity));
+        if let Some(amounts) = amounts(instrument, price, quantity) {
+            self.object.id("base_quantity", amounts.base);
+            self.object.id("quote_quantity", amounts.quote);
+        }
+    }
+
     fn trade(&mut self, trade: &Trade) {
+        self.trade_core(trade);
+        self.object.id("trade_id", trade.header.sequence);
+        if trade.fills != 0 {
+            self.object.id("first_trade_id", trade.first_id());
+            self.object.id("last_trade_id", trade.header.sequence);
+        }
+        self.trade_end(trade);
+    }
+
+    fn trade_core(&mut self, trade: &Trade) {
         self.price("price", trade.price);
         self.quantity("quantity", trade.quantity);
         self.side(trade.side);
-        self.object.id("trade_id", trade.header.sequence);
+    }
+
+    fn trade_end(&mut self, trade: &Trade) {
         self.object.time("event_ns", trade.event_ns);
         if let Some(name) = TradeType::name(trade.trade_type) {
             self.object.text("trade_type", name);
         }
+    }
+
+    fn detailed_trade(&mut self, detailed: &DetailedTrade) {
+        let trade = &detailed.trade;
+        self.trade_core(trade);
+        self.object.text("trade_id", text_of(&detailed.trade_id));
+        self.object.id("trade_sequence", trade.header.sequence);
+        self.price("mark_price", detailed.mark_price);
+        self.price("index_price", detailed.index_price);
+        self.object.decimal("iv", detailed.implied_volatility, detailed.volatility_exponent);
+        if let Some(name) = LiquidatedParty::name(detailed.liquidation) {
+            self.object.text("liquidation", name);
+        }
+        for (key, value) in [("block", detailed.block), ("combo", detailed.combo)] {
+            if value != 0 {
+                self.object.boolean(key, true);
+            }
+        }
+        self.trade_end(trade);
+    }
+
+    fn greeks(&mut self, greeks: &Greeks) {
+        for ((name, number), exponent) in
+            Greeks::NAMES.into_iter().zip(greeks.numbers()).zip(greeks.exponents)
+        {
+            self.object.decimal(name, number, exponent);
+        }
+    }
+
+    fn clock_sample(&mut self, sample: &ClockSample) {
+        self.object.time("request_ns", sample.request_ns);
+        self.object.time("resolution_ns", sample.resolution_ns);
     }
 
     fn agg_trade(&mut self, trade: &AggTrade) {
@@ -220,8 +311,15 @@ impl Fields<'_> {
         let (bids, asks) = levels.split_at(usize::from(book.bid_levels).min(levels.len()));
         self.levels("bids", bids.iter().copied());
         self.levels("asks", asks.iter().copied());
-        self.object.id("first_id", book.first_id);
-        self.object.id("last_id", book.header.sequence);
+        match book.checksum() {
+            // The venue's own form is signed.
+            Some(checksum) => self.object.number("checksum", checksum as i32),
+            None if book.first_id != 0 => self.object.id("first_id", book.first_id),
+            None => {}
+        }
+        if book.header.sequence != 0 {
+            self.object.id("last_id", book.header.sequence);
+        }
         if book.previous_id != ABSENT {
             self.object.id("previous_id", book.previous_id);
         }
@@ -260,6 +358,7 @@ impl Fields<'_> {
         self.price("low", ticker.low);
         self.quantity("volume", ticker.volume);
         self.object.decimal("quote_volume", ticker.quote_volume, ticker.quote_volume_exponent);
+        self.object.decimal("base_volume", ticker.base_volume, ticker.base_volume_exponent);
         self.price("weighted_average", ticker.weighted_average);
         self.quantity("last_quantity", ticker.last_quantity);
         self.price("bid_price", ticker.bid_price);
@@ -294,11 +393,15 @@ impl Fields<'_> {
         self.object.decimal("rate", funding.rate, funding.rate_exponent);
         self.object.time("next_funding_ns", funding.next_funding_ns);
         self.count("interval_ns", funding.interval_ns);
+        self.object.decimal("realised_rate", funding.realised_rate, funding.realised_exponent);
+        self.object.decimal("premium", funding.premium, funding.premium_exponent);
+        self.object.decimal("interest_rate", funding.interest_rate, funding.interest_exponent);
     }
 
     fn open_interest(&mut self, interest: &OpenInterest) {
         self.quantity("open_interest", interest.open_interest);
         self.object.decimal("open_interest_value", interest.open_interest_value, interest.value_exponent);
+        self.object.decimal("open_interest_base", interest.open_interest_base, interest.base_exponent);
     }
 
     fn liquidation(&mut self, order: &Liquidation) {
@@ -412,6 +515,23 @@ mod tests {
                 "\n"
             )
         );
+    }
+
+    #[test]
+    fn amounts_stand_beside_price_and_quantity() {
+        let mut header = Header::new(Kind::Liquidation, 1, 5);
+        header.price_exponent = -1;
+        let order = Liquidation { header, price: 500_000, quantity: 3, ..Liquidation::zeroed() };
+        let multiplier = Some(Decimal::new(100, 0));
+        let coin = Instrument { multiplier, inverse: true, ..instrument() };
+        let (mut out, mut without) = (vec![], vec![]);
+        write_record_with_amounts(&mut out, RecordRef::Liquidation(&order), &coin, 0);
+        let value: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!((&value["base_quantity"], &value["quote_quantity"]), (&"0.006".into(), &"300".into()));
+
+        let absent = Liquidation { price: ABSENT, ..order };
+        write_record_with_amounts(&mut without, RecordRef::Liquidation(&absent), &coin, 0);
+        assert!(!String::from_utf8(without).unwrap().contains("base_quantity"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The vocabulary of MarketPrism: records, decimals, instruments, time, the ring of lines and the
 //! [`Venue`](venue::Venue) trait. Nothing here reads a socket, a file or a configuration.
 
+pub mod amounts;
 pub mod clock;
 pub mod decimal;
 pub mod instrument;

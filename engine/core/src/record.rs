@@ -70,11 +70,20 @@ pub enum Kind {
     Gap = 15,
     /// A frame kept verbatim.
     Raw = 16,
+    /// One fill of which the venue tells more than price and size. In JSON and in counts of streams a
+    /// [`Trade`](Kind::Trade) like any other.
+    DetailedTrade = 17,
+    /// Sensitivities and implied volatilities of an option.
+    Greeks = 18,
+    /// A volatility index.
+    VolatilityIndex = 19,
+    /// The venue's clock beside ours.
+    ClockSample = 20,
 }
 
 impl Kind {
     /// All kinds in the order of their numbers.
-    pub const ALL: [Kind; 16] = [
+    pub const ALL: [Kind; 20] = [
         Kind::Trade,
         Kind::AggTrade,
         Kind::BookSnapshot,
@@ -91,11 +100,16 @@ impl Kind {
         Kind::Session,
         Kind::Gap,
         Kind::Raw,
+        Kind::DetailedTrade,
+        Kind::Greeks,
+        Kind::VolatilityIndex,
+        Kind::ClockSample,
     ];
 
     /// The kind with this number.
-    pub fn from_number(number: u8) -> Option<Kind> {
-        Kind::ALL.get(usize::from(number).wrapping_sub(1)).copied()
+    pub const fn from_number(number: u8) -> Option<Kind> {
+        let index = (number as usize).wrapping_sub(1);
+        if index < Kind::ALL.len() { Some(Kind::ALL[index]) } else { None }
     }
 
     /// The name used in configuration, JSON and tables.
@@ -117,14 +131,26 @@ impl Kind {
             Kind::Session => "session",
             Kind::Gap => "gap",
             Kind::Raw => "raw",
+            Kind::DetailedTrade => "detailed_trade",
+            Kind::Greeks => "greeks",
+            Kind::VolatilityIndex => "volatility_index",
+            Kind::ClockSample => "clock_sample",
+        }
+    }
+
+    /// The kind of the stream that a record of this kind belongs to: what gaps and counts of streams name.
+    pub const fn stream(self) -> Kind {
+        match self {
+            Kind::DetailedTrade => Kind::Trade,
+            other => other,
         }
     }
 
     /// Lines of the fixed part.
     pub const fn head_lines(self) -> usize {
         match self {
-            Kind::AggTrade | Kind::Liquidation | Kind::Candle => 2,
-            Kind::Ticker => 3,
+            Kind::AggTrade | Kind::Liquidation | Kind::Candle | Kind::FundingRate | Kind::DetailedTrade => 2,
+            Kind::Ticker | Kind::Greeks => 3,
             _ => 1,
         }
     }
@@ -150,6 +176,12 @@ pub mod flag {
     pub const SUSPECT_CLOCK: u8 = 16;
     /// Computed here from other records.
     pub const DERIVED: u8 = 32;
+    /// Of book records: [`Book::first_id`](super::Book::first_id) holds the venue's checksum. Tells the form of
+    /// the record and has no name in JSON.
+    pub const CHECKSUM: u8 = 64;
+    /// Of book snapshots: the best levels only, which no book can be started from. Tells the form of the record
+    /// and has no name in JSON.
+    pub const PARTIAL: u8 = 128;
 
     /// Flags with their names, lowest bit first.
     pub const NAMES: [(u8, &str); 6] = [
@@ -233,6 +265,14 @@ pub enum RecordRef<'a> {
     Gap(&'a Gap),
     /// [`Raw`] with its reason and frame.
     Raw(&'a Raw, &'a [u8]),
+    /// [`DetailedTrade`].
+    DetailedTrade(&'a DetailedTrade),
+    /// [`Greeks`].
+    Greeks(&'a Greeks),
+    /// [`VolatilityIndex`].
+    VolatilityIndex(&'a VolatilityIndex),
+    /// [`ClockSample`].
+    ClockSample(&'a ClockSample),
 }
 
 impl<'a> RecordRef<'a> {
@@ -254,6 +294,19 @@ impl<'a> RecordRef<'a> {
             RecordRef::Session(r, _) => &r.header,
             RecordRef::Gap(r) => &r.header,
             RecordRef::Raw(r, _) => &r.header,
+            RecordRef::DetailedTrade(r) => &r.trade.header,
+            RecordRef::Greeks(r) => &r.header,
+            RecordRef::VolatilityIndex(r) => &r.header,
+            RecordRef::ClockSample(r) => &r.header,
+        }
+    }
+
+    /// The trade, where this is one, with or without detail.
+    pub fn trade(&self) -> Option<&'a Trade> {
+        match self {
+            RecordRef::Trade(trade) => Some(trade),
+            RecordRef::DetailedTrade(detailed) => Some(&detailed.trade),
+            _ => None,
         }
     }
 
@@ -280,6 +333,10 @@ impl<'a> RecordRef<'a> {
             RecordRef::Session(r, body) => (r.lines(), body),
             RecordRef::Gap(r) => (r.lines(), &[]),
             RecordRef::Raw(r, body) => (r.lines(), body),
+            RecordRef::DetailedTrade(r) => (r.lines(), &[]),
+            RecordRef::Greeks(r) => (r.lines(), &[]),
+            RecordRef::VolatilityIndex(r) => (r.lines(), &[]),
+            RecordRef::ClockSample(r) => (r.lines(), &[]),
         }
     }
 
@@ -302,6 +359,10 @@ impl<'a> RecordRef<'a> {
             Kind::Candle => RecordRef::Candle(view(whole)),
             Kind::LongShortRatio => RecordRef::LongShortRatio(view(whole)),
             Kind::Gap => RecordRef::Gap(view(whole)),
+            Kind::DetailedTrade => RecordRef::DetailedTrade(view(whole)),
+            Kind::Greeks => RecordRef::Greeks(view(whole)),
+            Kind::VolatilityIndex => RecordRef::VolatilityIndex(view(whole)),
+            Kind::ClockSample => RecordRef::ClockSample(view(whole)),
             Kind::BookSnapshot | Kind::BookDelta => {
                 let book: &Book = view(whole);
                 let count = usize::from(book.bid_levels) + usize::from(book.ask_levels);

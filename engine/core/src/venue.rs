@@ -15,6 +15,28 @@ pub enum Continuity {
     /// Each delta names the last id of the one before it. A snapshot with id L is bridged by the delta that
     /// covers L or names it; deltas whose last id is below L are part of it. (Binance futures.)
     Linked,
+    /// The stream itself brings the snapshot, once after a subscription, and each delta names the id of the message
+    /// before it; ids may repeat and fall. A new snapshot is had by unsubscribing and subscribing. Where the venue
+    /// gives no ids, its checksum is all the proof. (OKX, Deribit.)
+    Chained,
+}
+
+/// So many of something in any window of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// How many.
+    pub most: u32,
+    /// In how long.
+    pub window: Duration,
+}
+
+/// A text that keeps a quiet connection open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeepAlive {
+    /// Sent when nothing has come for so long.
+    pub after: Duration,
+    /// The text frame.
+    pub text: &'static str,
 }
 
 /// A market of a venue and the limits that a client of it must keep.
@@ -32,33 +54,58 @@ pub struct Market {
     pub channels: &'static [&'static str],
     /// Client messages a second on one connection (pongs count).
     pub messages_per_second: u32,
+    /// Subscribe and unsubscribe requests on one connection; `None`: no limit but that of messages.
+    pub requests: Option<Allowance>,
     /// Streams on one connection.
     pub streams_per_connection: usize,
+    /// Streams with a book on one connection.
+    pub books_per_connection: usize,
     /// Streams in one subscribe request.
     pub streams_per_request: usize,
-    /// Connection attempts in five minutes from one address.
-    pub connects_per_5_minutes: u32,
-    /// The venue closes a connection at this age.
-    pub connection_lifetime: Duration,
-    /// A healthy connection is never silent for longer, server pings included.
+    /// Connection attempts from one address.
+    pub connects: Allowance,
+    /// Connections open at the same time from one address; `None`: not limited.
+    pub connections: Option<usize>,
+    /// The venue closes a connection at this age; `None`: it names none.
+    pub connection_lifetime: Option<Duration>,
+    /// A healthy connection is never silent for longer, pings and answers to [`KeepAlive`] included.
     pub silence_limit: Duration,
-    /// REST request weight in one minute from one address.
-    pub weight_per_minute: u32,
-    /// Answer header that carries the weight used in this minute.
-    pub used_weight_header: &'static str,
+    /// What the client has to send to keep a quiet connection open.
+    pub keep_alive: Option<KeepAlive>,
+    /// REST request weight from one address.
+    pub rest_weight: Allowance,
+    /// Answer header that carries the weight used in the present window, where the venue tells it.
+    pub used_weight_header: Option<&'static str>,
 }
 
-/// One stream of one instrument.
+/// One stream of one instrument. A stream that carries many instruments is named once for each of them, with the
+/// same `name`; it is subscribed once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stream {
-    /// The venue's name for it.
+    /// What [`Venue::subscribe`] takes and an acknowledgement names.
     pub name: String,
     /// Connections carry streams of one route only; a path prefix, may be empty.
     pub route: &'static str,
     /// The instrument.
     pub instrument: InstrumentId,
-    /// The kind of its records.
-    pub kind: Kind,
+    /// The kinds of its records, the main one first.
+    pub kinds: &'static [Kind],
+}
+
+impl Stream {
+    /// Whether the instrument's book is built from it.
+    pub fn carries_book(&self) -> bool {
+        self.kinds.contains(&Kind::BookDelta)
+    }
+}
+
+/// A request that has to be answered before anything is subscribed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Opening {
+    /// The text frame. May hold credentials: never shown, never recorded.
+    pub text: String,
+    /// What it is, for people, e.g. `authentication`.
+    pub purpose: &'static str,
 }
 
 /// A REST request. Always a GET.
@@ -118,8 +165,13 @@ pub enum DecodeError {
 pub enum Outcome {
     /// Data; its records are in the sink. A frame may carry none (an event that is not recorded).
     Data,
-    /// The venue accepted the request with this id.
-    Acknowledged(u64),
+    /// The venue answered a request.
+    Acknowledged {
+        /// Its id; `None` where the venue does not say: then it is the oldest one without an answer.
+        id: Option<u64>,
+        /// What was accepted.
+        accepted: Accepted,
+    },
     /// The venue refused a request.
     Refused {
         /// The request, where it is named.
@@ -127,8 +179,25 @@ pub enum Outcome {
         /// The venue's words.
         reason: String,
     },
+    /// The venue says that it is there.
+    Alive,
+    /// The venue wants this text frame back at once.
+    Reply(&'static str),
+    /// Instruments came, went or changed: the definitions are worth fetching again.
+    InstrumentsChanged,
     /// The venue says that it will close the connection soon.
     Closing,
+}
+
+/// What a venue accepted of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    /// All of it.
+    All,
+    /// These streams; more answers to the same request follow.
+    Some(Vec<String>),
+    /// These streams and no others; this is the only answer.
+    Only(Vec<String>),
 }
 
 /// How many frames went which way. All counts since the decoder was made.
@@ -147,6 +216,9 @@ pub trait Decoder: Send {
     /// Reads one frame. Its records go to the sink, all or none.
     fn decode(&mut self, frame: &[u8], receive_ns: i64, sink: &mut dyn Sink) -> Result<Outcome, DecodeError>;
 
+    /// Another instrument may come from now on.
+    fn learn(&mut self, symbol: &[u8], instrument: InstrumentId);
+
     /// What it has read so far.
     fn counts(&self) -> &DecodeCounts;
 }
@@ -164,39 +236,56 @@ pub trait Venue: Send + Sync {
         self.markets().iter().find(|market| market.name == name)
     }
 
-    /// The stream that carries `channel` (with its option, e.g. `book@100ms`) for an instrument;
-    /// `Ok(None)` where the channel is polled. The error says what is wrong with the channel.
-    fn stream(
-        &self,
-        market: &Market,
-        channel: &str,
-        instrument: &Instrument,
-    ) -> Result<Option<Stream>, String>;
+    /// The streams that carry `channel` (with its option, e.g. `book@100ms`) for an instrument; none where it is
+    /// polled, or where the channel has nothing to say of such an instrument. The error says what is wrong with the
+    /// channel.
+    fn streams(&self, market: &Market, channel: &str, instrument: &Instrument)
+    -> Result<Vec<Stream>, String>;
 
-    /// Requests to repeat for `channel`; empty where it is a stream.
+    /// Streams that tell of changes of the market's instruments, whatever is recorded; `market_instrument` stands for
+    /// the market.
+    fn lifecycle_streams(&self, _market: &Market, _market_instrument: InstrumentId) -> Vec<Stream> {
+        vec![]
+    }
+
+    /// Requests to repeat for `channel`; empty where it is a stream, or of no meaning for such an instrument.
     fn polls(&self, market: &Market, channel: &str, instrument: &Instrument) -> Vec<Poll>;
 
     /// Path of a connection that streams of `route` can be subscribed on.
     fn websocket_path(&self, market: &Market, route: &str) -> String;
 
+    /// Requests that open a connection, numbered from `first_id` on; the next waits for the answer of the one before.
+    fn opening(&self, _market: &Market, _first_id: u64) -> Vec<Opening> {
+        vec![]
+    }
+
     /// The text of a subscribe request.
     fn subscribe(&self, request_id: u64, streams: &[&str]) -> String;
+
+    /// The text of an unsubscribe request.
+    fn unsubscribe(&self, request_id: u64, streams: &[&str]) -> String;
+
+    /// The stream to take in place of one that was refused with these words.
+    fn fallback(&self, _stream: &str, _reason: &str) -> Option<String> {
+        None
+    }
 
     /// A decoder for a connection of this market.
     fn decoder(&self, market: &'static Market, symbols: SymbolTable) -> Box<dyn Decoder>;
 
-    /// Asks for all instruments.
-    fn instruments_request(&self, market: &Market) -> Request;
+    /// Asks for all instruments; the answers together are the market.
+    fn instruments_requests(&self, market: &Market) -> Vec<Request>;
 
-    /// Reads the instruments. Entries that cannot be read are left out and named in the second list.
+    /// Reads one answer. Entries that cannot be read are left out and named in the second list.
     fn parse_instruments(
         &self,
         market: &Market,
         body: &[u8],
     ) -> Result<(Vec<Instrument>, Vec<String>), DecodeError>;
 
-    /// Asks for a book.
-    fn snapshot_request(&self, market: &Market, instrument: &Instrument) -> Request;
+    /// Asks for a book where `books` of them are recorded: the more there are, the less each may cost. `None` where
+    /// the stream itself brings it ([`Continuity::Chained`]).
+    fn snapshot_request(&self, market: &Market, instrument: &Instrument, books: usize) -> Option<Request>;
 
     /// Reads a book: one [`Kind::BookSnapshot`] record with the flags `SNAPSHOT` and `REST`.
     fn parse_snapshot(
@@ -208,13 +297,14 @@ pub trait Venue: Send + Sync {
         sink: &mut dyn Sink,
     ) -> Result<(), DecodeError>;
 
-    /// Reads the answer to a [`Poll`]; records carry the flag `REST`.
+    /// Reads the answer to a [`Poll`]; records carry the flag `REST`. The request was sent at `times.0` and the
+    /// answer complete at `times.1`, wall clock, nanoseconds.
     fn parse_poll(
         &self,
         market: &Market,
         poll: &Poll,
         body: &[u8],
-        receive_ns: i64,
+        times: (i64, i64),
         sink: &mut dyn Sink,
     ) -> Result<(), DecodeError>;
 }

@@ -3,10 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
-use marketprism_binance::FrameDecoder;
+use marketprism_binance::{Binance, FrameDecoder};
 use marketprism_core::instrument::SymbolTable;
 use marketprism_core::record::RecordBuffer;
-use marketprism_core::venue::{DecodeError, Outcome};
+use marketprism_core::venue::{DecodeError, Market, Outcome, Venue};
 use marketprism_core::{Decimal, Kind};
 
 pub const RECEIVE_NS: i64 = 1_700_000_000_123_456_789;
@@ -159,6 +159,11 @@ pub const PREDICTED: &[(&str, usize, &str)] = &[
         1,
         r#"{"stream":"btcusd_200925@forceOrder","data":{"e":"forceOrder","E":1591154240950,"o":{"s":"BTCUSD_200925","ps":"BTCUSD","S":"BUY","o":"LIMIT","f":"IOC","q":"1","p":"9425.5","ap":"9496.5","X":"PARTIALLY_FILLED","l":"1","z":"1","T":1591154240949}}}"#,
     ),
+    (
+        "spot",
+        1,
+        r#"{"stream":"bnbbtc@depth5@100ms","data":{"lastUpdateId":160,"bids":[["0.0024","10"]],"asks":[["0.0026","100"]]}}"#,
+    ),
 ];
 
 /// Frames that only the general path reads: market, number of records, frame.
@@ -176,7 +181,7 @@ pub const GENERAL: &[(&str, usize, &str)] = &[
     (
         "spot",
         1,
-        r#"{"stream":"bnbbtc@depth5@100ms","data":{"lastUpdateId":160,"bids":[["0.0024","10"]],"asks":[["0.0026","100"]]}}"#,
+        r#"{"stream":"bÜusdt@depth5@100ms","data":{"asks":[["0.0026","100"]],"bids":[["0.0024","10"]],"lastUpdateId":160}}"#,
     ),
     (
         "usdm",
@@ -224,6 +229,10 @@ pub const SYMBOLS: &[&str] = &[
     "BÜUSDT",
     "BTCUSDT_260925",
 ];
+
+pub fn market(name: &str) -> &'static Market {
+    Binance.market(name).unwrap()
+}
 
 pub fn table(symbols: &[&str]) -> SymbolTable {
     let mut table = SymbolTable::default();

@@ -73,9 +73,81 @@ pub struct Trade {
     /// [`TradeType`].
     pub trade_type: u8,
     /// Zero.
-    pub reserved: [u8; 6],
+    pub reserved: [u8; 2],
+    /// Fills that the venue put together, with ids up to `sequence`; 0 where it does not say, which is one.
+    pub fills: u32,
 }
 record!(Trade, Kind::Trade);
+
+impl Trade {
+    /// The lowest id of its fills.
+    #[inline]
+    pub fn first_id(&self) -> u64 {
+        self.header.sequence.saturating_sub(u64::from(self.fills.saturating_sub(1)))
+    }
+}
+
+/// One fill with what else the venue tells of it. `trade.header.sequence` counts up by one in the instrument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C, align(64))]
+pub struct DetailedTrade {
+    /// The trade; the kind in its header is [`Kind::DetailedTrade`].
+    pub trade: Trade,
+    /// Mark price at the time of the trade, or [`ABSENT`].
+    pub mark_price: i64,
+    /// Index price at the time of the trade, or [`ABSENT`].
+    pub index_price: i64,
+    /// Implied volatility in the venue's unit, `× 10^volatility_exponent`, or [`ABSENT`].
+    pub implied_volatility: i64,
+    /// The venue's id of the trade, ASCII, padded with zeros.
+    pub trade_id: [u8; 24],
+    /// Power of ten of `implied_volatility`.
+    pub volatility_exponent: i8,
+    /// [`LiquidatedParty`].
+    pub liquidation: u8,
+    /// 1 for a block trade, which may lie outside the book's prices.
+    pub block: u8,
+    /// 1 for a combo or a leg of one.
+    pub combo: u8,
+    /// Zero.
+    pub reserved: [u8; 12],
+}
+
+const _: () = assert!(size_of::<DetailedTrade>() == Kind::DetailedTrade.head_lines() * LINE_BYTES);
+
+impl Record for DetailedTrade {
+    const KIND: Kind = Kind::DetailedTrade;
+    fn header(&self) -> &Header {
+        &self.trade.header
+    }
+    fn lines(&self) -> &[Line] {
+        bytemuck::cast_slice(std::slice::from_ref(self))
+    }
+}
+
+/// Who was liquidated in a trade.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum LiquidatedParty {
+    /// The maker.
+    Maker = 1,
+    /// The taker.
+    Taker = 2,
+    /// Both.
+    Both = 3,
+}
+
+impl LiquidatedParty {
+    /// The name in JSON; `None` for a trade without a liquidation.
+    pub const fn name(number: u8) -> Option<&'static str> {
+        match number {
+            1 => Some("maker"),
+            2 => Some("taker"),
+            3 => Some("both"),
+            _ => None,
+        }
+    }
+}
 
 /// How a trade came about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,9 +206,11 @@ record!(AggTrade, Kind::AggTrade);
 pub struct Book {
     /// Common part; the kind is [`Kind::BookSnapshot`] or [`Kind::BookDelta`].
     pub header: Header,
-    /// First update id covered.
+    /// First update id covered, 0 where the venue has none. With
+    /// [`flag::CHECKSUM`](super::flag::CHECKSUM) the venue's checksum of the book after this message instead, as
+    /// the unsigned form of its 32 bits.
     pub first_id: u64,
-    /// Last update id of the message before in the same stream, or [`ABSENT`].
+    /// Last update id of the message before in the same stream, or [`ABSENT`]. -1: there was none.
     pub previous_id: i64,
     /// The venue's publication time, nanoseconds, or [`TIME_MISSING`].
     pub event_ns: i64,
@@ -148,6 +222,14 @@ pub struct Book {
     pub ask_levels: u16,
 }
 record!(Book, Kind::BookDelta);
+
+impl Book {
+    /// The venue's checksum of the book after this message, where it gave one.
+    #[inline]
+    pub fn checksum(&self) -> Option<u32> {
+        (self.header.flags & super::flag::CHECKSUM != 0).then_some(self.first_id as u32)
+    }
+}
 
 /// One price level. A quantity of zero in a delta removes it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
@@ -216,20 +298,24 @@ pub struct Ticker {
     pub last_trade_id: i64,
     /// Number of trades in the window.
     pub trades: i64,
+    /// Traded amount in base units where `volume` counts contracts, `× 10^base_volume_exponent`, or [`ABSENT`].
+    pub base_volume: i64,
     /// Power of ten of `quote_volume`.
     pub quote_volume_exponent: i8,
+    /// Power of ten of `base_volume`.
+    pub base_volume_exponent: i8,
     /// Zero.
-    pub reserved: [u8; 23],
+    pub reserved: [u8; 14],
 }
 record!(Ticker, Kind::Ticker);
 
-/// Mark and index price.
+/// Mark and index price, or only one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C, align(64))]
 pub struct MarkPrice {
     /// Common part.
     pub header: Header,
-    /// Mark price.
+    /// Mark price, or [`ABSENT`].
     pub mark_price: i64,
     /// Index price, or [`ABSENT`].
     pub index_price: i64,
@@ -252,10 +338,23 @@ pub struct FundingRate {
     pub next_funding_ns: i64,
     /// Funding interval as the venue gives it, nanoseconds, or [`ABSENT`].
     pub interval_ns: i64,
+    /// Rate of the last settlement, or of the time that the venue's own field covers (Deribit: the last 8 h), a
+    /// fraction, `× 10^realised_exponent`, or [`ABSENT`].
+    pub realised_rate: i64,
+    /// Premium of the contract over its index, a fraction, `× 10^premium_exponent`, or [`ABSENT`].
+    pub premium: i64,
+    /// Interest rate part, a fraction, `× 10^interest_exponent`, or [`ABSENT`].
+    pub interest_rate: i64,
     /// Power of ten of `rate`.
     pub rate_exponent: i8,
+    /// Power of ten of `realised_rate`.
+    pub realised_exponent: i8,
+    /// Power of ten of `premium`.
+    pub premium_exponent: i8,
+    /// Power of ten of `interest_rate`.
+    pub interest_exponent: i8,
     /// Zero.
-    pub reserved: [u8; 7],
+    pub reserved: [u8; 44],
 }
 record!(FundingRate, Kind::FundingRate);
 
@@ -269,10 +368,14 @@ pub struct OpenInterest {
     pub open_interest: i64,
     /// Its value in quote units, `× 10^value_exponent`, or [`ABSENT`].
     pub open_interest_value: i64,
+    /// The same in base units, `× 10^base_exponent`, or [`ABSENT`].
+    pub open_interest_base: i64,
     /// Power of ten of `open_interest_value`.
     pub value_exponent: i8,
+    /// Power of ten of `open_interest_base`.
+    pub base_exponent: i8,
     /// Zero.
-    pub reserved: [u8; 15],
+    pub reserved: [u8; 6],
 }
 record!(OpenInterest, Kind::OpenInterest);
 
@@ -493,6 +596,12 @@ pub enum GapReason {
     Reset = 4,
     /// The recorder did not run.
     Restart = 5,
+    /// Nothing is known to be missing, but the book disagreed with the venue's checksum: something before was
+    /// wrong. The ids are 0.
+    Checksum = 6,
+    /// The venue sent a new snapshot, because it was asked to after a break or by itself: the deltas between are
+    /// part of it.
+    Resynchronised = 7,
 }
 
 impl GapReason {
@@ -504,6 +613,8 @@ impl GapReason {
             3 => Some("overrun"),
             4 => Some("reset"),
             5 => Some("restart"),
+            6 => Some("checksum"),
+            7 => Some("resynchronised"),
             _ => None,
         }
     }
@@ -527,6 +638,126 @@ pub struct Raw {
     pub reserved: [u8; 12],
 }
 record!(Raw, Kind::Raw);
+
+/// Sensitivities and implied volatilities of an option, in the venue's units (the instrument's definition says
+/// whether volatilities are fractions or percent). Every number has its own power of ten in `exponents`, in the
+/// order of the fields; what the venue did not send holds [`ABSENT`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C, align(64))]
+pub struct Greeks {
+    /// Common part.
+    pub header: Header,
+    /// Change of the option's price with the underlying's.
+    pub delta: i64,
+    /// Change of delta with the underlying's price.
+    pub gamma: i64,
+    /// Change of the price with volatility.
+    pub vega: i64,
+    /// Change of the price with time.
+    pub theta: i64,
+    /// Change of the price with the interest rate.
+    pub rho: i64,
+    /// Black-Scholes delta in dollars, where the venue gives two sets.
+    pub delta_bs: i64,
+    /// Black-Scholes gamma in dollars.
+    pub gamma_bs: i64,
+    /// Black-Scholes vega in dollars.
+    pub vega_bs: i64,
+    /// Black-Scholes theta in dollars.
+    pub theta_bs: i64,
+    /// Implied volatility of the mark price.
+    pub mark_volatility: i64,
+    /// Implied volatility of the best bid.
+    pub bid_volatility: i64,
+    /// Implied volatility of the best ask.
+    pub ask_volatility: i64,
+    /// Implied volatility at the money.
+    pub at_the_money_volatility: i64,
+    /// Forward price of the underlying.
+    pub underlying_price: i64,
+    /// Interest rate used.
+    pub interest_rate: i64,
+    /// Leverage.
+    pub leverage: i64,
+    /// Power of ten of each number above.
+    pub exponents: [i8; 16],
+    /// Zero.
+    pub reserved: [u8; 16],
+}
+record!(Greeks, Kind::Greeks);
+
+impl Greeks {
+    /// Names of the numbers, in the order of the fields.
+    pub const NAMES: [&'static str; 16] = [
+        "delta",
+        "gamma",
+        "vega",
+        "theta",
+        "rho",
+        "delta_bs",
+        "gamma_bs",
+        "vega_bs",
+        "theta_bs",
+        "mark_iv",
+        "bid_iv",
+        "ask_iv",
+        "at_the_money_iv",
+        "underlying_price",
+        "interest_rate",
+        "leverage",
+    ];
+
+    /// The numbers, in the order of the fields.
+    pub fn numbers(&self) -> [i64; 16] {
+        [
+            self.delta,
+            self.gamma,
+            self.vega,
+            self.theta,
+            self.rho,
+            self.delta_bs,
+            self.gamma_bs,
+            self.vega_bs,
+            self.theta_bs,
+            self.mark_volatility,
+            self.bid_volatility,
+            self.ask_volatility,
+            self.at_the_money_volatility,
+            self.underlying_price,
+            self.interest_rate,
+            self.leverage,
+        ]
+    }
+}
+
+/// A volatility index, in the venue's unit; numbers are `× 10^price_exponent`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C, align(64))]
+pub struct VolatilityIndex {
+    /// Common part.
+    pub header: Header,
+    /// The index now.
+    pub volatility: i64,
+    /// Zero.
+    pub reserved: [u8; 24],
+}
+record!(VolatilityIndex, Kind::VolatilityIndex);
+
+/// The venue's clock beside ours: `header.exchange_ns` was read by the venue at some moment between `request_ns` and
+/// `header.receive_ns`, which bounds the difference of the clocks on both sides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C, align(64))]
+pub struct ClockSample {
+    /// Common part; `instrument` is that of the market.
+    pub header: Header,
+    /// Our wall clock when the request was sent, nanoseconds since the Unix epoch.
+    pub request_ns: i64,
+    /// Resolution of the venue's clock, nanoseconds.
+    pub resolution_ns: i64,
+    /// Zero.
+    pub reserved: [u8; 16],
+}
+record!(ClockSample, Kind::ClockSample);
 
 /// The bytes behind a record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]

@@ -5,7 +5,7 @@
 use marketprism_core::decimal::{POWERS_OF_TEN, parse_digits};
 
 /// Bytes that are looked at together.
-pub(crate) const CHUNK: usize = 16;
+pub const CHUNK: usize = 16;
 
 /// Masks of the last n bytes, by n.
 #[cfg(target_arch = "x86_64")]
@@ -16,7 +16,7 @@ static LAST: [Aligned; CHUNK] = last_bytes(0);
 static FRACTION: [Aligned; CHUNK] = last_bytes(0xFF);
 
 /// Masks of the first n bytes, by n.
-pub(crate) static FIRST: [u128; CHUNK + 1] = {
+pub static FIRST: [u128; CHUNK + 1] = {
     let mut table = [u128::MAX; CHUNK + 1];
     let mut count = 0;
     while count < CHUNK {
@@ -51,7 +51,7 @@ struct Aligned([u8; CHUNK]);
 /// `decimals` where there are any.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-pub(crate) fn number(bytes: &[u8; CHUNK], digits: usize, decimals: usize) -> u64 {
+pub fn number(bytes: &[u8; CHUNK], digits: usize, decimals: usize) -> u64 {
     use std::arch::x86_64::*;
     let last = vector(&LAST[digits % CHUNK].0);
     let fraction = vector(&FRACTION[decimals % CHUNK].0);
@@ -76,7 +76,7 @@ pub(crate) fn number(bytes: &[u8; CHUNK], digits: usize, decimals: usize) -> u64
 /// `decimals` where there are any.
 #[cfg(not(target_arch = "x86_64"))]
 #[inline(always)]
-pub(crate) fn number(bytes: &[u8; CHUNK], digits: usize, decimals: usize) -> u64 {
+pub fn number(bytes: &[u8; CHUNK], digits: usize, decimals: usize) -> u64 {
     let text = &bytes[CHUNK - digits - usize::from(decimals > 0)..];
     let (whole, fraction) = text.split_at(text.len() - decimals);
     parse_digits(whole).0 * POWERS_OF_TEN[decimals] as u64 + parse_digits(fraction).0
@@ -85,7 +85,7 @@ pub(crate) fn number(bytes: &[u8; CHUNK], digits: usize, decimals: usize) -> u64
 /// One bit for each byte that is no ASCII digit, and bit 16.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-pub(crate) fn other_than_digits(chunk: &[u8; CHUNK]) -> u32 {
+pub fn other_than_digits(chunk: &[u8; CHUNK]) -> u32 {
     // SAFETY: every x86_64 processor has SSE2.
     !(unsafe { std::arch::x86_64::_mm_movemask_epi8(are_digits(chunk)) } as u32)
 }
@@ -105,7 +105,7 @@ fn are_digits(chunk: &[u8; CHUNK]) -> std::arch::x86_64::__m128i {
 /// The bytes with '0' for every digit, and one bit for each of the others.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-pub(crate) fn blank_digits(chunk: &[u8; CHUNK]) -> ([u8; CHUNK], u32) {
+pub fn blank_digits(chunk: &[u8; CHUNK]) -> ([u8; CHUNK], u32) {
     use std::arch::x86_64::*;
     let digits = are_digits(chunk);
     let mut blank = [0; CHUNK];
@@ -121,7 +121,7 @@ pub(crate) fn blank_digits(chunk: &[u8; CHUNK]) -> ([u8; CHUNK], u32) {
 /// One bit for each byte that is the same in both.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-pub(crate) fn equal_bytes(a: &[u8; CHUNK], b: &[u8; CHUNK]) -> u32 {
+pub fn equal_bytes(a: &[u8; CHUNK], b: &[u8; CHUNK]) -> u32 {
     use std::arch::x86_64::*;
     // SAFETY: every x86_64 processor has SSE2.
     unsafe { _mm_movemask_epi8(_mm_cmpeq_epi8(vector(a), vector(b))) as u32 }
@@ -130,7 +130,7 @@ pub(crate) fn equal_bytes(a: &[u8; CHUNK], b: &[u8; CHUNK]) -> u32 {
 /// One bit for each quote, and one for each byte that an ASCII text without escapes cannot have.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-pub(crate) fn text_bytes(chunk: &[u8; CHUNK]) -> (u32, u32) {
+pub fn text_bytes(chunk: &[u8; CHUNK]) -> (u32, u32) {
     use std::arch::x86_64::*;
     let bytes = vector(chunk);
     // SAFETY: every x86_64 processor has SSE2.
@@ -154,7 +154,7 @@ fn vector(chunk: &[u8; CHUNK]) -> std::arch::x86_64::__m128i {
 /// One bit for each byte that is no ASCII digit, and bit 16.
 #[cfg(not(target_arch = "x86_64"))]
 #[inline(always)]
-pub(crate) fn other_than_digits(chunk: &[u8; CHUNK]) -> u32 {
+pub fn other_than_digits(chunk: &[u8; CHUNK]) -> u32 {
     let digits = bits(chunk, |byte| byte.is_ascii_digit());
     !digits
 }
@@ -162,7 +162,7 @@ pub(crate) fn other_than_digits(chunk: &[u8; CHUNK]) -> u32 {
 /// The bytes with '0' for every digit, and one bit for each of the others.
 #[cfg(not(target_arch = "x86_64"))]
 #[inline(always)]
-pub(crate) fn blank_digits(chunk: &[u8; CHUNK]) -> ([u8; CHUNK], u32) {
+pub fn blank_digits(chunk: &[u8; CHUNK]) -> ([u8; CHUNK], u32) {
     let others = chunk.map(|byte| if byte.is_ascii_digit() { b'0' } else { byte });
     (others, other_than_digits(chunk) & 0xFFFF)
 }
@@ -170,14 +170,14 @@ pub(crate) fn blank_digits(chunk: &[u8; CHUNK]) -> ([u8; CHUNK], u32) {
 /// One bit for each byte that is the same in both.
 #[cfg(not(target_arch = "x86_64"))]
 #[inline(always)]
-pub(crate) fn equal_bytes(a: &[u8; CHUNK], b: &[u8; CHUNK]) -> u32 {
+pub fn equal_bytes(a: &[u8; CHUNK], b: &[u8; CHUNK]) -> u32 {
     a.iter().zip(b).rev().fold(0, |bits, (a, b)| bits << 1 | u32::from(a == b))
 }
 
 /// One bit for each quote, and one for each byte that an ASCII text without escapes cannot have.
 #[cfg(not(target_arch = "x86_64"))]
 #[inline(always)]
-pub(crate) fn text_bytes(chunk: &[u8; CHUNK]) -> (u32, u32) {
+pub fn text_bytes(chunk: &[u8; CHUNK]) -> (u32, u32) {
     (bits(chunk, |byte| byte == b'"'), bits(chunk, |byte| !(0x20..0x80).contains(&byte) || byte == b'\\'))
 }
 

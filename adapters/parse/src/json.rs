@@ -7,7 +7,7 @@ use marketprism_core::Decimal;
 use marketprism_core::venue::DecodeError;
 use sonic_rs::{JsonValueTrait, LazyValue};
 
-use crate::fields::{NO_DECIMAL, time_ns};
+use crate::numbers::{NO_DECIMAL, time_ns};
 
 /// Deepest nesting that is read. The venue's messages have five levels; `sonic-rs` skips values by recursion
 /// without a bound of its own.
@@ -15,15 +15,15 @@ const MAX_DEPTH: usize = 32;
 
 /// A JSON value inside a text that was checked as a whole.
 #[derive(Clone)]
-pub(crate) struct Value<'a>(LazyValue<'a>);
+pub struct Value<'a>(LazyValue<'a>);
 
 /// An object's members. Of a key that comes twice the last counts.
-pub(crate) struct Object<'a> {
+pub struct Object<'a> {
     members: Vec<(Cow<'a, str>, Value<'a>)>,
 }
 
 /// Checks a text and gives its value.
-pub(crate) fn parse(text: &[u8]) -> Result<Value<'_>, DecodeError> {
+pub fn parse(text: &[u8]) -> Result<Value<'_>, DecodeError> {
     check(text)?;
     // sonic-rs would look at the encoding last, after it has made texts of the bytes.
     let text = std::str::from_utf8(text).map_err(|error| DecodeError::Json(error.to_string()))?;
@@ -65,7 +65,7 @@ fn check(text: &[u8]) -> Result<(), DecodeError> {
 
 impl<'a> Value<'a> {
     /// The text of the value. Numbers may be followed by white space in the lazy value.
-    pub(crate) fn raw(&self) -> &str {
+    pub fn raw(&self) -> &str {
         self.0.as_raw_str().trim_ascii_end()
     }
 
@@ -74,7 +74,7 @@ impl<'a> Value<'a> {
     }
 
     /// The members, where it is an object.
-    pub(crate) fn object(&self) -> Option<Object<'a>> {
+    pub fn object(&self) -> Option<Object<'a>> {
         let mut members = Vec::with_capacity(24);
         for member in self.0.clone().into_object_iter()? {
             let (key, value) = member.ok()?;
@@ -84,13 +84,13 @@ impl<'a> Value<'a> {
     }
 
     /// The elements, where it is an array.
-    pub(crate) fn elements(&self) -> Option<impl Iterator<Item = Value<'a>> + use<'a>> {
+    pub fn elements(&self) -> Option<impl Iterator<Item = Value<'a>> + use<'a>> {
         // The text was checked as a whole, so that no element can fail.
         Some(self.0.clone().into_array_iter()?.map_while(Result::ok).map(Value))
     }
 
     /// The text, where it is a string.
-    pub(crate) fn text(&self) -> Option<Cow<'_, str>> {
+    pub fn text(&self) -> Option<Cow<'_, str>> {
         let inner = self.raw().strip_prefix('"')?.strip_suffix('"')?;
         if inner.contains('\\') {
             return self.0.as_str().map(|text| Cow::Owned(text.to_owned()));
@@ -108,7 +108,7 @@ impl<'a> Value<'a> {
     }
 
     /// A number from 0 up without point and exponent.
-    pub(crate) fn unsigned(&self) -> Option<u64> {
+    pub fn unsigned(&self) -> Option<u64> {
         self.digits()?.parse().ok()
     }
 
@@ -117,7 +117,7 @@ impl<'a> Value<'a> {
     }
 
     /// `true` or `false`.
-    pub(crate) fn boolean(&self) -> Option<bool> {
+    pub fn boolean(&self) -> Option<bool> {
         match self.raw() {
             "true" => Some(true),
             "false" => Some(false),
@@ -126,7 +126,7 @@ impl<'a> Value<'a> {
     }
 
     /// A decimal; the empty text is none.
-    pub(crate) fn decimal(&self) -> Result<Decimal, String> {
+    pub fn decimal(&self) -> Result<Decimal, String> {
         let digits = self.digits().ok_or("not a decimal number")?;
         if digits.is_empty() {
             return Ok(NO_DECIMAL);
@@ -135,44 +135,57 @@ impl<'a> Value<'a> {
     }
 }
 
+/// Appends a JSON string to the text of a request.
+pub fn push_string(text: &mut String, value: &str) {
+    text.push('"');
+    for letter in value.chars() {
+        match letter {
+            '"' | '\\' => text.extend(['\\', letter]),
+            '\0'..='\x1f' => text.push_str(&format!("\\u{:04x}", letter as u32)),
+            _ => text.push(letter),
+        }
+    }
+    text.push('"');
+}
+
 /// A field with a value that it cannot have.
-pub(crate) fn bad(field: &'static str, problem: impl Into<String>) -> DecodeError {
+pub fn bad(field: &'static str, problem: impl Into<String>) -> DecodeError {
     DecodeError::Field { field, problem: problem.into() }
 }
 
 impl<'a> Object<'a> {
     /// The value of a key. `null` is as good as nothing.
-    pub(crate) fn get(&self, key: &str) -> Option<&Value<'a>> {
+    pub fn get(&self, key: &str) -> Option<&Value<'a>> {
         self.find(key).filter(|value| !value.is_null())
     }
 
     /// The value of a key, `null` too.
-    pub(crate) fn find(&self, key: &str) -> Option<&Value<'a>> {
+    pub fn find(&self, key: &str) -> Option<&Value<'a>> {
         self.members.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value)
     }
 
     /// The value of a key that has to be there.
-    pub(crate) fn need(&self, key: &'static str) -> Result<&Value<'a>, DecodeError> {
+    pub fn need(&self, key: &'static str) -> Result<&Value<'a>, DecodeError> {
         self.get(key).ok_or(DecodeError::Missing(key))
     }
 
     /// A string that has to be there.
-    pub(crate) fn text(&self, key: &'static str) -> Result<Cow<'_, str>, DecodeError> {
+    pub fn text(&self, key: &'static str) -> Result<Cow<'_, str>, DecodeError> {
         self.need(key)?.text().ok_or_else(|| bad(key, "not a string"))
     }
 
     /// A string, or nothing.
-    pub(crate) fn optional_text(&self, key: &'static str) -> Result<Option<Cow<'_, str>>, DecodeError> {
+    pub fn optional_text(&self, key: &'static str) -> Result<Option<Cow<'_, str>>, DecodeError> {
         self.get(key).map(|value| value.text().ok_or_else(|| bad(key, "not a string"))).transpose()
     }
 
     /// An id that has to be there.
-    pub(crate) fn unsigned(&self, key: &'static str) -> Result<u64, DecodeError> {
+    pub fn unsigned(&self, key: &'static str) -> Result<u64, DecodeError> {
         self.need(key)?.unsigned().ok_or_else(|| bad(key, "not a whole number from 0 up"))
     }
 
     /// A whole number, or `absent`.
-    pub(crate) fn signed_or(&self, key: &'static str, absent: i64) -> Result<i64, DecodeError> {
+    pub fn signed_or(&self, key: &'static str, absent: i64) -> Result<i64, DecodeError> {
         match self.get(key) {
             Some(value) => value.signed().ok_or_else(|| bad(key, "not a whole number")),
             None => Ok(absent),
@@ -180,7 +193,7 @@ impl<'a> Object<'a> {
     }
 
     /// A time in nanoseconds, or `absent`.
-    pub(crate) fn time_or(&self, key: &'static str, absent: i64) -> Result<i64, DecodeError> {
+    pub fn time_or(&self, key: &'static str, absent: i64) -> Result<i64, DecodeError> {
         match self.get(key) {
             Some(value) => value.unsigned().and_then(time_ns).ok_or_else(|| bad(key, "not a time")),
             None => Ok(absent),
@@ -188,12 +201,12 @@ impl<'a> Object<'a> {
     }
 
     /// A flag that has to be there.
-    pub(crate) fn boolean(&self, key: &'static str) -> Result<bool, DecodeError> {
+    pub fn boolean(&self, key: &'static str) -> Result<bool, DecodeError> {
         self.need(key)?.boolean().ok_or_else(|| bad(key, "not true or false"))
     }
 
     /// A decimal that has to be there.
-    pub(crate) fn decimal(&self, key: &'static str) -> Result<Decimal, DecodeError> {
+    pub fn decimal(&self, key: &'static str) -> Result<Decimal, DecodeError> {
         match self.need(key)?.decimal() {
             Ok(NO_DECIMAL) => Err(bad(key, "empty")),
             other => other.map_err(|problem| bad(key, problem)),
@@ -201,7 +214,7 @@ impl<'a> Object<'a> {
     }
 
     /// A decimal, or [`NO_DECIMAL`] where it is missing or the empty text.
-    pub(crate) fn optional_decimal(&self, key: &'static str) -> Result<Decimal, DecodeError> {
+    pub fn optional_decimal(&self, key: &'static str) -> Result<Decimal, DecodeError> {
         match self.get(key) {
             Some(value) => value.decimal().map_err(|problem| bad(key, problem)),
             None => Ok(NO_DECIMAL),
@@ -226,6 +239,15 @@ mod tests {
         assert_eq!(object.decimal("d"), Ok(Decimal::new(-150, -2)));
         let raws: Vec<_> = object.get("l").unwrap().elements().unwrap().map(|v| v.raw().to_owned()).collect();
         assert_eq!(raws, ["1", "[2]", "\"x\""]);
+    }
+
+    #[test]
+    fn strings_are_read_as_they_were_written() {
+        for value in ["", "BTC-PERPETUAL", "a\"b\\c", "\n\u{1}", "ü"] {
+            let mut text = String::new();
+            push_string(&mut text, value);
+            assert_eq!(parse(text.as_bytes()).unwrap().text().as_deref(), Some(value));
+        }
     }
 
     #[test]

@@ -5,11 +5,11 @@ use marketprism_core::Decimal;
 use marketprism_core::decimal::{parse_digits, parse_plain};
 
 use crate::bytes::{CHUNK, FIRST, blank_digits, equal_bytes, number, other_than_digits, text_bytes};
-use crate::fields::time_ns;
+use crate::numbers::time_ns;
 
 /// A place in a frame. Every method that returns `None` leaves the frame to the general path.
 #[derive(Clone, Copy)]
-pub(crate) struct Cursor<'a> {
+pub struct Cursor<'a> {
     frame: &'a [u8],
     rest: &'a [u8],
 }
@@ -20,13 +20,13 @@ const WINDOW: usize = 2 * CHUNK;
 impl<'a> Cursor<'a> {
     /// At the first byte of `frame`.
     #[inline(always)]
-    pub(crate) fn new(frame: &'a [u8]) -> Cursor<'a> {
+    pub fn new(frame: &'a [u8]) -> Cursor<'a> {
         Cursor { frame, rest: frame }
     }
 
     /// Steps over `literal`, if it is next.
     #[inline(always)]
-    pub(crate) fn has<const N: usize>(&mut self, literal: &[u8; N]) -> bool {
+    pub fn has<const N: usize>(&mut self, literal: &[u8; N]) -> bool {
         match self.rest.split_first_chunk::<N>() {
             Some((next, rest)) if next == literal => {
                 self.rest = rest;
@@ -38,31 +38,31 @@ impl<'a> Cursor<'a> {
 
     /// Steps over `literal`, which has to be next.
     #[inline(always)]
-    pub(crate) fn take<const N: usize>(&mut self, literal: &[u8; N]) -> Option<()> {
+    pub fn take<const N: usize>(&mut self, literal: &[u8; N]) -> Option<()> {
         self.has(literal).then_some(())
     }
 
     /// Whether `literal` is next, without stepping over it.
     #[inline(always)]
-    pub(crate) fn next_is<const N: usize>(&self, literal: &[u8; N]) -> bool {
+    pub fn next_is<const N: usize>(&self, literal: &[u8; N]) -> bool {
         self.rest.starts_with(literal)
     }
 
     /// The next byte, without stepping over it.
     #[inline(always)]
-    pub(crate) fn peek(&self) -> Option<u8> {
+    pub fn peek(&self) -> Option<u8> {
         self.rest.first().copied()
     }
 
     /// Nothing may follow.
     #[inline(always)]
-    pub(crate) fn end(&self) -> Option<()> {
+    pub fn end(&self) -> Option<()> {
         self.rest.is_empty().then_some(())
     }
 
     /// `true` or `false`.
     #[inline(always)]
-    pub(crate) fn boolean(&mut self) -> Option<bool> {
+    pub fn boolean(&mut self) -> Option<bool> {
         if self.has(b"true") {
             return Some(true);
         }
@@ -71,7 +71,7 @@ impl<'a> Cursor<'a> {
 
     /// A JSON number without sign, point and exponent, of at most 18 digits.
     #[inline(always)]
-    pub(crate) fn integer(&mut self) -> Option<u64> {
+    pub fn integer(&mut self) -> Option<u64> {
         match self.short_integer() {
             Some(value) => Some(value),
             None => {
@@ -98,7 +98,7 @@ impl<'a> Cursor<'a> {
 
     /// A number like [`Cursor::integer`] that may be negative.
     #[inline]
-    pub(crate) fn signed(&mut self) -> Option<i64> {
+    pub fn signed(&mut self) -> Option<i64> {
         let negative = self.has(b"-");
         let value = i64::try_from(self.integer()?).ok()?;
         Some(if negative { -value } else { value })
@@ -106,7 +106,7 @@ impl<'a> Cursor<'a> {
 
     /// A time in milliseconds or microseconds, as nanoseconds.
     #[inline(always)]
-    pub(crate) fn time(&mut self) -> Option<i64> {
+    pub fn time(&mut self) -> Option<i64> {
         time_ns(self.integer()?)
     }
 
@@ -124,7 +124,7 @@ impl<'a> Cursor<'a> {
 
     /// A decimal and the quote that ends it.
     #[inline(always)]
-    pub(crate) fn decimal(&mut self) -> Option<Decimal> {
+    pub fn decimal(&mut self) -> Option<Decimal> {
         match self.short_decimal() {
             Some(decimal) => Some(decimal),
             None => {
@@ -145,10 +145,49 @@ impl<'a> Cursor<'a> {
         Some(decimal)
     }
 
+    /// A JSON number of any form, exactly. What follows it stays; JSON wants a comma or a bracket there.
+    #[inline(always)]
+    pub fn number(&mut self) -> Option<Decimal> {
+        match self.short_number() {
+            Some(decimal) => Some(decimal),
+            None => {
+                let (decimal, used) = long_number(self.rest)?;
+                self.rest = self.rest.get(used..)?;
+                Some(decimal)
+            }
+        }
+    }
+
+    /// A number of at most 15 characters, without sign and exponent, that is not near an end of the frame.
+    #[inline(always)]
+    fn short_number(&mut self) -> Option<Decimal> {
+        let chunk = self.rest.first_chunk::<CHUNK>()?;
+        let others = other_than_digits(chunk);
+        let first = others.trailing_zeros() as usize;
+        // JSON has no leading zeros.
+        if first == 0 || (chunk[0] == b'0' && first > 1) {
+            return None;
+        }
+        let shape = match *chunk.get(first)? {
+            b'.' => {
+                let end = without_lowest(others).trailing_zeros() as usize;
+                NumberShape { end, digits: end - 1, decimals: end - first - 1 }
+            }
+            _ => NumberShape { end: first, digits: first, decimals: 0 },
+        };
+        let exponent = matches!(*chunk.get(shape.end)?, b'e' | b'E');
+        if exponent || shape.end == first + 1 {
+            return None;
+        }
+        let decimal = self.value(shape)?;
+        self.rest = self.rest.get(shape.end..)?;
+        Some(decimal)
+    }
+
     /// Price and quantity of a level, with the quotes around the comma and the one at the end. `shape` is that
     /// of the level before and becomes that of this one.
     #[inline(always)]
-    pub(crate) fn level(&mut self, shape: &mut LevelShape) -> Option<(Decimal, Decimal)> {
+    pub fn level(&mut self, shape: &mut LevelShape) -> Option<(Decimal, Decimal)> {
         if let Some(window) = self.rest.first_chunk::<WINDOW>() {
             let others = Others::of(window);
             // Most levels of a message are as long as the one before. Then nothing has to be searched, and the
@@ -172,7 +211,7 @@ impl<'a> Cursor<'a> {
 
     /// A text like [`Cursor::text`], and where it has at most 15 bytes, these bytes as a number.
     #[inline(always)]
-    pub(crate) fn symbol(&mut self) -> Option<(&'a [u8], Option<u128>)> {
+    pub fn symbol(&mut self) -> Option<(&'a [u8], Option<u128>)> {
         if let Some(chunk) = self.rest.first_chunk::<CHUNK>() {
             let (quotes, unusual) = text_bytes(chunk);
             let length = quotes.trailing_zeros() as usize;
@@ -187,7 +226,7 @@ impl<'a> Cursor<'a> {
 
     /// An ASCII text without escapes, and the quote that ends it.
     #[inline(always)]
-    pub(crate) fn text(&mut self) -> Option<&'a [u8]> {
+    pub fn text(&mut self) -> Option<&'a [u8]> {
         let whole = self.rest;
         let mut length = 0;
         while let Some(chunk) = whole.get(length..).and_then(|rest| rest.first_chunk::<CHUNK>()) {
@@ -241,6 +280,36 @@ fn long_decimal(rest: &[u8]) -> Option<(Decimal, usize)> {
     let (mantissa, decimals, used) = parse_plain(rest)?;
     let decimal = Decimal { mantissa, exponent: -(decimals as i8) };
     (rest.get(used) == Some(&b'"')).then_some((decimal, used + 1))
+}
+
+/// Value and length of a JSON number that is negative, long, near the end of the frame or has an exponent.
+#[cold]
+#[inline(never)]
+fn long_number(rest: &[u8]) -> Option<(Decimal, usize)> {
+    let digits = |start: usize| rest.get(start..).map_or(0, |rest| parse_digits(rest).1);
+    let start = usize::from(rest.first() == Some(&b'-'));
+    let whole = digits(start);
+    // JSON has no leading zeros.
+    if whole == 0 || (whole > 1 && rest.get(start) == Some(&b'0')) {
+        return None;
+    }
+    let mut end = start + whole;
+    if rest.get(end) == Some(&b'.') {
+        let decimals = digits(end + 1);
+        if decimals == 0 {
+            return None;
+        }
+        end += 1 + decimals;
+    }
+    if matches!(rest.get(end), Some(b'e' | b'E')) {
+        let sign = usize::from(matches!(rest.get(end + 1), Some(b'+' | b'-')));
+        let power = digits(end + 1 + sign);
+        if power == 0 {
+            return None;
+        }
+        end += 1 + sign + power;
+    }
+    Some((Decimal::parse(rest.get(..end)?).ok()?, end))
 }
 
 /// The length of a text that reaches into the last bytes of the frame; `length` of it is known.
@@ -315,7 +384,7 @@ impl Others {
 }
 
 /// How a level is written: where its numbers are, and all its bytes that are no digits.
-pub(crate) struct LevelShape {
+pub struct LevelShape {
     low: [u8; CHUNK],
     high: [u8; CHUNK],
     extent: u32,
@@ -325,7 +394,7 @@ pub(crate) struct LevelShape {
 
 impl LevelShape {
     /// A shape that no level has: of the digits, only '0' is ever in it.
-    pub(crate) const NONE: LevelShape = LevelShape {
+    pub const NONE: LevelShape = LevelShape {
         low: [b'1'; CHUNK],
         high: [b'1'; CHUNK],
         extent: u32::MAX,
@@ -402,6 +471,22 @@ mod tests {
             let expected = parse_plain(text.as_bytes()).filter(|(_, _, used)| *used == text.len());
             let read = both(format!("{text}\"").as_bytes(), |cursor| cursor.decimal());
             prop_assert_eq!(read, expected.map(|(m, d, _)| Decimal::new(m, -(d as i8))));
+        }
+
+        #[test]
+        fn numbers_are_those_of_json(text in "-?[0-9]{0,12}(\\.[0-9]{0,10})?([eE][+-]?[0-9]{0,2})?") {
+            let json = sonic_rs::from_str::<sonic_rs::LazyValue<'_>>(&text).is_ok();
+            let expected = Decimal::parse(text.as_bytes()).ok().filter(|_| json);
+            for end in [",\"more\":\"0123456789abcdef\"}", "]", ""] {
+                for start in ["", "{\"channel\":\"0123\",\"price\":"] {
+                    let frame = [start, &text, end].concat();
+                    let mut cursor = Cursor::new(frame.as_bytes());
+                    cursor.rest = &frame.as_bytes()[start.len()..];
+                    // Of a longer text its start may be a number; what follows then says that it was none.
+                    let read = cursor.number().filter(|_| cursor.rest.len() == end.len());
+                    prop_assert_eq!(read, expected, "{}", frame);
+                }
+            }
         }
 
         #[test]

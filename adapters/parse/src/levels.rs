@@ -10,7 +10,7 @@ const UNSET: i16 = i16::MAX;
 ///
 /// The exponent of the prices is that of the price with the most decimals; that of the quantities likewise,
 /// where zeros do not count: a zero only says that the level is gone.
-pub(crate) struct LevelBuffer {
+pub struct LevelBuffer {
     levels: Vec<Level>,
     price_exponent: i16,
     quantity_exponent: i16,
@@ -25,7 +25,7 @@ impl Default for LevelBuffer {
 impl LevelBuffer {
     /// Forgets all levels and keeps the memory.
     #[inline]
-    pub(crate) fn clear(&mut self) {
+    pub fn clear(&mut self) {
         self.levels.clear();
         self.price_exponent = UNSET;
         self.quantity_exponent = UNSET;
@@ -33,7 +33,7 @@ impl LevelBuffer {
 
     /// Adds a level; `None` where there are too many, or where the values fit no common exponent.
     #[inline(always)]
-    pub(crate) fn push(&mut self, price: Decimal, quantity: Decimal) -> Option<()> {
+    pub fn push(&mut self, price: Decimal, quantity: Decimal) -> Option<()> {
         let price = if i16::from(price.exponent) == self.price_exponent {
             price.mantissa
         } else {
@@ -53,19 +53,19 @@ impl LevelBuffer {
 
     /// The levels so far.
     #[inline]
-    pub(crate) fn levels(&self) -> &[Level] {
+    pub fn levels(&self) -> &[Level] {
         &self.levels
     }
 
     /// Power of ten of the prices.
     #[inline]
-    pub(crate) fn price_exponent(&self) -> i8 {
+    pub fn price_exponent(&self) -> i8 {
         i8::try_from(self.price_exponent).unwrap_or(0)
     }
 
     /// Power of ten of the quantities.
     #[inline]
-    pub(crate) fn quantity_exponent(&self) -> i8 {
+    pub fn quantity_exponent(&self) -> i8 {
         i8::try_from(self.quantity_exponent).unwrap_or(0)
     }
 
