@@ -16,8 +16,8 @@ struct Block {
 }
 
 impl Block {
-    fn new() -> Block {
-        Block { keys: Vec::with_capacity(BLOCK_LEVELS), quantities: Vec::with_capacity(BLOCK_LEVELS) }
+    fn with_capacity(levels: usize) -> Block {
+        Block { keys: Vec::with_capacity(levels), quantities: Vec::with_capacity(levels) }
     }
 
     fn insert(&mut self, at: usize, key: u64, quantity: i64) {
@@ -67,14 +67,14 @@ impl Far {
         self.len = 0;
     }
 
-    /// Sets a level; 0 removes it.
-    pub(crate) fn write(&mut self, key: u64, quantity: i64) {
+    /// Sets a level; 0 removes it. `false` where there was nothing to remove.
+    pub(crate) fn write(&mut self, key: u64, quantity: i64) -> bool {
         let index = self.firsts.partition_point(|first| *first <= key).saturating_sub(1);
         let Some(block) = self.blocks.get_mut(index) else {
             if quantity != 0 {
                 self.add_block(0, key, quantity);
             }
-            return;
+            return quantity != 0;
         };
         match block.keys.binary_search(&key) {
             Ok(at) if quantity == 0 => self.remove(index, at),
@@ -84,8 +84,9 @@ impl Far {
                 }
             }
             Err(at) if quantity != 0 => self.insert(index, at, key, quantity),
-            Err(_) => {}
+            Err(_) => return false,
         }
+        true
     }
 
     fn insert(&mut self, index: usize, at: usize, key: u64, quantity: i64) {
@@ -108,7 +109,9 @@ impl Far {
     }
 
     fn add_block(&mut self, index: usize, key: u64, quantity: i64) {
-        let mut block = self.spare.pop().unwrap_or_else(Block::new);
+        // The only block of a small map grows with it.
+        let room = if self.blocks.is_empty() { 0 } else { BLOCK_LEVELS };
+        let mut block = self.spare.pop().unwrap_or_else(|| Block::with_capacity(room));
         block.insert(0, key, quantity);
         self.blocks.insert(index, block);
         self.firsts.insert(index, key);
@@ -117,7 +120,7 @@ impl Far {
 
     /// Moves the upper half of a full block to a new one.
     fn split(&mut self, index: usize) {
-        let mut upper = self.spare.pop().unwrap_or_else(Block::new);
+        let mut upper = self.spare.pop().unwrap_or_else(|| Block::with_capacity(BLOCK_LEVELS));
         if let Some(block) = self.blocks.get_mut(index) {
             upper.keys.extend(block.keys.drain(BLOCK_LEVELS / 2..));
             upper.quantities.extend(block.quantities.drain(BLOCK_LEVELS / 2..));
@@ -151,8 +154,8 @@ impl Far {
 
     /// Memory held, bytes.
     pub(crate) fn memory_bytes(&self) -> usize {
-        let blocks = self.blocks.len() + self.spare.len();
-        blocks * BLOCK_LEVELS * size_of::<(u64, i64)>()
+        let levels = self.blocks.iter().chain(&self.spare).map(|block| block.keys.capacity()).sum::<usize>();
+        levels * size_of::<(u64, i64)>()
             + (self.blocks.capacity() + self.spare.capacity()) * size_of::<Block>()
             + self.firsts.capacity() * size_of::<u64>()
     }

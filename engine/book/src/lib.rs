@@ -4,6 +4,7 @@
 //! deltas until a snapshot comes, joins the two by the venue's rule and checks every message after that.
 //! Everything here is a plain state machine: no I/O, no clock, no floating point.
 
+mod chain;
 mod error;
 mod far;
 mod held;
@@ -16,4 +17,4 @@ mod unit;
 pub use error::BookError;
 pub use held::{MAX_HELD_LEVELS, MAX_HELD_MESSAGES};
 pub use order_book::{MAX_LEVELS_PER_SIDE, OrderBook};
-pub use synced::{DeltaStep, Emit, SnapshotStep, State, SyncedBook};
+pub use synced::{DeltaStep, Emit, SnapshotStep, State, StreamSnapshotStep, SyncedBook};

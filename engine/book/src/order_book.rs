@@ -35,6 +35,14 @@ impl OrderBook {
         OrderBook { bids: Side::bids(), asks: Side::asks(), price_exponent: 0, quantity_exponent: 0 }
     }
 
+    /// An empty book that counts [`missing_removals`](OrderBook::missing_removals). Allocates nothing.
+    pub fn counting() -> Self {
+        let mut book = OrderBook::new();
+        book.bids.count_missing_removals();
+        book.asks.count_missing_removals();
+        book
+    }
+
     /// Removes all levels and keeps the memory.
     pub fn clear(&mut self) {
         self.bids.clear();
@@ -149,6 +157,12 @@ impl OrderBook {
     /// Whether the best bid is at or above the best ask.
     pub fn is_crossed(&self) -> bool {
         matches!((self.best_bid(), self.best_ask()), (Some(bid), Some(ask)) if bid.price >= ask.price)
+    }
+
+    /// How many rows of quantity zero, since the book was made, were for levels that it did not hold. 0 where it is not
+    /// [`counting`](OrderBook::counting).
+    pub fn missing_removals(&self) -> u64 {
+        self.bids.missing_removals() + self.asks.missing_removals()
     }
 
     /// Memory that the book holds, in bytes, itself included.

@@ -1,6 +1,6 @@
-//! The two continuity rules.
+//! The continuity rules.
 
-use marketprism_core::record::Book;
+use marketprism_core::record::{ABSENT, Book};
 use marketprism_core::venue::Continuity;
 
 /// A place in a chain of deltas.
@@ -38,7 +38,7 @@ pub(crate) enum Relation {
 }
 
 /// The id that the delta links to, where the venue gave one. Fresh listings send -1.
-fn previous_id(delta: &Book) -> Option<u64> {
+pub(crate) fn previous_id(delta: &Book) -> Option<u64> {
     u64::try_from(delta.previous_id).ok()
 }
 
@@ -60,6 +60,10 @@ pub(crate) fn relation(continuity: Continuity, at: Position, delta: &Book) -> Re
             let covers_snapshot = !at.bridged && first <= at.last_id;
             if linked || covers_snapshot { Relation::Follows } else { Relation::Breaks }
         }
+        // Without ids there is no proof but the checksum, and no sign of a hole either.
+        Continuity::Chained if last == 0 && delta.previous_id == ABSENT => Relation::Follows,
+        Continuity::Chained if previous_id(delta) == Some(at.last_id) => Relation::Follows,
+        Continuity::Chained => Relation::Breaks,
     }
 }
 
@@ -68,14 +72,17 @@ pub(crate) fn expectation(continuity: Continuity, at: Position, delta: &Book) ->
     match continuity {
         Continuity::Contiguous => (at.last_id.saturating_add(1), delta.first_id),
         Continuity::Linked => (at.last_id, previous_id(delta).unwrap_or(delta.first_id)),
+        Continuity::Chained => (at.last_id, previous_id(delta).unwrap_or(delta.header.sequence)),
     }
 }
 
 /// A delta whose ids lie further back than this is no late copy: the venue counts anew. Contiguous ids are one
-/// instrument's own and this is hours of them; linked ids are shared by a market, some million a second.
+/// instrument's own and this is hours of them; linked ids are shared by a market, some million a second. Chained
+/// ids may fall at any time and say nothing.
 pub(crate) fn farthest_late_copy(continuity: Continuity) -> u64 {
     match continuity {
         Continuity::Contiguous => 1 << 24,
         Continuity::Linked => 1 << 32,
+        Continuity::Chained => u64::MAX,
     }
 }

@@ -5,10 +5,16 @@ use marketprism_core::clock::TIME_MISSING;
 use marketprism_core::record::Book;
 use marketprism_core::venue::Continuity;
 
+use crate::chain::Chain;
 use crate::error::BookError;
 use crate::held::{Held, NoBridge};
 use crate::order_book::OrderBook;
 use crate::rule::{Position, Relation, expectation, farthest_late_copy, relation};
+
+mod chained;
+mod steps;
+
+pub use steps::{DeltaStep, Emit, SnapshotStep, State, StreamSnapshotStep};
 
 /// A delta with old ids whose exchange time is newer than the book's by more than this, in nanoseconds, is no
 /// late copy: the venue counts anew. Two lines of one stream are never so far apart.
@@ -18,100 +24,16 @@ const LATE_COPY_NS: i64 = 5_000_000_000;
 /// Only of importance where it sends no times.
 const MAX_CONTAINED_RUN: u32 = 1_000;
 
-/// Whether the book may be believed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// No: it needs a snapshot, and deltas are held until one comes. The book is empty.
-    Waiting,
-    /// Yes.
-    Valid,
-}
-
-/// What became of a delta.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeltaStep {
-    /// The book is valid and has it.
-    Applied,
-    /// The book is waiting; the delta is kept and comes back through `emit`.
-    Held,
-    /// As [`Held`](DeltaStep::Held), but it does not continue the delta held before it. A snapshot newer than
-    /// the hole makes up for it. Ids as in [`Broken`](DeltaStep::Broken).
-    HeldAfterGap {
-        /// What the rule wanted to see.
-        expected: u64,
-        /// What it saw.
-        got: u64,
-    },
-    /// It is part of the valid book, or the same delta is held already. Nothing changed; it is not kept.
-    Contained,
-    /// The bounds of the buffer are reached, or the ids jumped back so far that no snapshot can join this delta
-    /// and the held ones. The delta was **not** taken: call [`SyncedBook::release`] and offer it again.
-    ReleaseFirst,
-    /// A message is missing. The book is invalid from now on and this delta is held as the first of a new
-    /// buffer.
-    Broken {
-        /// Contiguous: the first id that should have come. Linked: the last id that should have been named.
-        expected: u64,
-        /// The delta's first id; linked: the id that it names, or its first id where it names none.
-        got: u64,
-    },
-    /// The ids went back: the venue restarted its count. As [`Broken`](DeltaStep::Broken) in all else.
-    Reset {
-        /// As in [`Broken`](DeltaStep::Broken).
-        expected: u64,
-        /// As in [`Broken`](DeltaStep::Broken).
-        got: u64,
-    },
-    /// The delta cannot be applied. The book is invalid from now on, if it was not before; the delta is not
-    /// held, and only a snapshot that has it is accepted.
-    Unusable(BookError),
-}
-
-/// What became of a snapshot. Unless it is [`Valid`](SnapshotStep::Valid) or
-/// [`Replaced`](SnapshotStep::Replaced), nothing was emitted and nothing changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SnapshotStep {
-    /// The book was waiting and is valid now.
-    Valid {
-        /// Held deltas that the snapshot makes superfluous.
-        contained: usize,
-        /// Held deltas that were applied to it.
-        replayed: usize,
-    },
-    /// The book was valid; the snapshot is newer and has taken its place.
-    Replaced,
-    /// The book is valid and at or beyond the snapshot, which nobody needs.
-    NotNewer,
-    /// Deltas between the snapshot and the first usable held one are missing: fetch again.
-    TooOld,
-    /// There is a hole among the held deltas, and the snapshot is older than it: fetch again.
-    Broken {
-        /// The snapshot's id.
-        expected: u64,
-        /// Last id of a delta before the hole, which the snapshot had to have.
-        got: u64,
-    },
-    /// The snapshot, or a held delta that had to be applied to it, cannot be used.
-    Unusable(BookError),
-}
-
-/// A record that [`SyncedBook::on_snapshot`] gives out.
-#[derive(Clone, Copy, Debug)]
-pub enum Emit<'a> {
-    /// A held delta that the snapshot makes superfluous: it came before it, while there was no valid book.
-    Contained(&'a Book, &'a [Level]),
-    /// The snapshot.
-    Snapshot(&'a Book, &'a [Level]),
-    /// A held delta that was applied to the snapshot.
-    Replayed(&'a Book, &'a [Level]),
-}
-
 /// An [`OrderBook`] that is filled and watched by its venue's [`Continuity`] rule.
 ///
 /// The caller subscribes first and asks for a snapshot once the stream is acknowledged. The book is valid as
 /// soon as a snapshot is in and every held delta that it lacks has been applied. Where no held delta is newer
 /// than the snapshot, the book is valid as well, since the snapshot is exact at its id; the next delta then has
 /// to bridge, and [`is_bridged`](SyncedBook::is_bridged) says whether one has.
+///
+/// Where the stream itself brings the snapshot ([`Continuity::Chained`]), nothing is held and no snapshot is asked
+/// for: [`on_stream_snapshot`](SyncedBook::on_stream_snapshot) takes the place of
+/// [`on_snapshot`](SyncedBook::on_snapshot).
 #[derive(Clone, Debug)]
 pub struct SyncedBook {
     continuity: Continuity,
@@ -125,25 +47,32 @@ pub struct SyncedBook {
     exchange_ns: i64,
     /// Contained deltas since one was applied.
     contained_run: u32,
+    /// What the rule [`Continuity::Chained`] needs besides.
+    chain: Chain,
 }
 
 impl SyncedBook {
     /// A book that waits for its first snapshot. Allocates nothing.
     pub fn new(continuity: Continuity) -> Self {
+        let chained = continuity == Continuity::Chained;
         SyncedBook {
             continuity,
             state: State::Waiting,
-            book: OrderBook::new(),
+            book: if chained { OrderBook::counting() } else { OrderBook::new() },
             position: Position::default(),
             held: Held::default(),
             lost_through: 0,
             exchange_ns: TIME_MISSING,
             contained_run: 0,
+            chain: Chain::default(),
         }
     }
 
     /// Takes the next delta of the stream; `levels` are the record's, bids first.
     pub fn on_delta(&mut self, book: &Book, levels: &[Level]) -> DeltaStep {
+        if self.continuity == Continuity::Chained {
+            return self.on_chained_delta(book, levels);
+        }
         let (bids, asks) = match split(book, levels) {
             Ok(sides) => sides,
             Err(error) => return self.on_unusable(book, error),
@@ -181,7 +110,7 @@ impl SyncedBook {
 
     /// Takes a snapshot. Where it makes the book valid, `emit` gets every held delta exactly once: first those
     /// that the snapshot makes superfluous, then the snapshot, then those that were applied to it. A snapshot
-    /// that replaces a valid book is emitted alone.
+    /// that replaces a valid book is emitted alone. A book whose stream brings the snapshot takes no other.
     pub fn on_snapshot(
         &mut self,
         book: &Book,
@@ -193,7 +122,8 @@ impl SyncedBook {
             Err(error) => return SnapshotStep::Unusable(error),
         };
         let id = book.header.sequence;
-        if self.state == State::Valid && id <= self.position.last_id {
+        let superfluous = self.state == State::Valid && id <= self.position.last_id;
+        if superfluous || self.continuity == Continuity::Chained {
             return SnapshotStep::NotNewer;
         }
         let contained = match self.held.bridge(self.continuity, id) {
@@ -265,8 +195,15 @@ impl SyncedBook {
     }
 
     /// The connection was lost, or the book is not to be believed for another reason: it needs a new snapshot.
-    /// Held deltas stay held.
+    /// Held deltas stay held. A line that comes now may lag: a snapshot of the stream is not measured by what was
+    /// seen before.
     pub fn invalidate(&mut self) {
+        self.chain.forget_seen();
+        self.lose();
+    }
+
+    /// The book is not to be believed from now on.
+    fn lose(&mut self) {
         if self.state == State::Valid {
             self.lost_through = self.position.last_id;
             self.state = State::Waiting;
@@ -297,6 +234,22 @@ impl SyncedBook {
     /// The book; empty while it waits.
     pub fn book(&self) -> &OrderBook {
         &self.book
+    }
+
+    /// Whether the best bid is at or above the best ask. The cost does not depend on the size of the book.
+    pub fn is_crossed(&self) -> bool {
+        self.book.is_crossed()
+    }
+
+    /// How many of the venue's checksums were found true since the book was made.
+    pub fn verified_checksums(&self) -> u64 {
+        self.chain.verified()
+    }
+
+    /// As [`OrderBook::missing_removals`]. Counted where the stream brings the snapshot; otherwise 0, since
+    /// removals of levels beyond a snapshot's depth are normal there.
+    pub fn missing_removals(&self) -> u64 {
+        self.book.missing_removals()
     }
 
     /// The rule.
@@ -352,13 +305,13 @@ impl SyncedBook {
 
     /// Makes the book invalid; the delta is the first of a new buffer.
     fn start_over(&mut self, book: &Book, levels: &[Level]) {
-        self.invalidate();
+        self.lose();
         self.hold(book, levels);
     }
 
     /// A delta that cannot be applied, nor ever be.
     fn on_unusable(&mut self, book: &Book, error: BookError) -> DeltaStep {
-        self.invalidate();
+        self.lose();
         self.lost_through = self.lost_through.max(book.header.sequence);
         DeltaStep::Unusable(error)
     }

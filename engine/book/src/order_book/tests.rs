@@ -23,14 +23,17 @@ fn scaled(mantissa: i64, exponent: i8) -> i128 {
     i128::from(mantissa) * 10i128.pow((exponent - FINEST) as u32)
 }
 
-fn write(map: &mut Map, levels: &[Level], exponents: (i8, i8)) {
+/// Returns how many removals found nothing.
+fn write(map: &mut Map, levels: &[Level], exponents: (i8, i8)) -> u64 {
+    let mut missing = 0;
     for level in levels {
         let price = scaled(level.price, exponents.0);
         match scaled(level.quantity, exponents.1) {
-            0 => drop(map.remove(&price)),
+            0 => missing += u64::from(map.remove(&price).is_none()),
             quantity => drop(map.insert(price, quantity)),
         }
     }
+    missing
 }
 
 fn assert_equal(book: &OrderBook, bids: &Map, asks: &Map) {
@@ -79,10 +82,11 @@ fn message() -> impl Strategy<Value = Message> {
 proptest! {
     #[test]
     fn agrees_with_a_map(messages in prop::collection::vec(message(), 0..60)) {
-        let mut book = OrderBook::new();
+        let mut book = OrderBook::counting();
         let (mut bids, mut asks) = (Map::new(), Map::new());
         for message in messages {
             let Message { load, exponents, bids: new_bids, asks: new_asks } = message;
+            let missing_before = book.missing_removals();
             let outcome = if load {
                 book.load(exponents.0, exponents.1, &new_bids, &new_asks)
             } else {
@@ -93,8 +97,9 @@ proptest! {
                 asks.clear();
             }
             if outcome.is_ok() {
-                write(&mut bids, &new_bids, exponents);
-                write(&mut asks, &new_asks, exponents);
+                let missing =
+                    write(&mut bids, &new_bids, exponents) + write(&mut asks, &new_asks, exponents);
+                prop_assert_eq!(book.missing_removals(), missing_before + missing);
             }
             assert_equal(&book, &bids, &asks);
         }
@@ -189,4 +194,35 @@ fn finer_exponents_refine_the_book() {
     let error = book.apply(-19, -1, &[Level { price: 1, quantity: 0 }], &[]);
     assert!(matches!(error, Err(BookError::DoesNotFit { .. })), "{error:?}");
     assert!(book.is_empty());
+}
+
+/// A book as options have it: so many levels a side, up to `apart` ticks between neighbours.
+fn option_book(count: i64, apart: i64) -> OrderBook {
+    let mut book = OrderBook::counting();
+    let levels = |sign: i64| -> Vec<Level> {
+        let mut price = 5_000;
+        (0..count)
+            .map(|index| {
+                price += sign * 5 * (1 + index * 7 % apart);
+                Level { price, quantity: 1 + index }
+            })
+            .collect()
+    };
+    book.load(-4, -1, &levels(-1), &levels(1)).unwrap();
+    book
+}
+
+#[test]
+fn books_of_quiet_options_are_small() {
+    let bytes = [(10, 4), (10, 40), (30, 4), (30, 20), (400, 2)]
+        .map(|(count, apart)| option_book(count, apart).memory_bytes());
+    eprintln!("{bytes:?} bytes");
+    assert!(bytes[..3].iter().all(|bytes| *bytes < 3 * 1024), "{bytes:?}");
+    assert!(bytes[3] < 6 * 1024 && bytes[4] < 16 * 1024, "{bytes:?}");
+
+    // One absurd price costs a few bytes, not a whole block of the map.
+    let mut book = option_book(10, 4);
+    let before = book.memory_bytes();
+    book.apply(-4, -1, &[Level { price: 1_000_000_000, quantity: 1 }], &[]).unwrap();
+    assert!(book.memory_bytes() < before + 512, "{before} and then {}", book.memory_bytes());
 }

@@ -109,7 +109,7 @@ pub fn folder() -> Option<PathBuf> {
 }
 
 /// The text of a file or of its `.zst` form.
-fn text(path: &Path) -> io::Result<String> {
+pub fn text(path: &Path) -> io::Result<String> {
     if path.exists() {
         return std::fs::read_to_string(path);
     }
