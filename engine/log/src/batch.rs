@@ -1,6 +1,6 @@
 //! From records to the bytes of a batch.
 
-use marketprism_core::record::{Body, Definition, Header, Kind, Line, RecordRef, Sink};
+use marketprism_core::record::{Body, Definition, Header, Kind, LINE_BYTES, Line, RecordRef, Sink};
 use rkyv::rancor::{Failure, Strategy};
 
 use crate::columns::Columns;
@@ -91,6 +91,10 @@ impl BatchBuilder {
             RecordRef::Candle(r) => self.columns.candles.push(*r),
             RecordRef::LongShortRatio(r) => self.columns.long_short_ratios.push(*r),
             RecordRef::Gap(r) => self.columns.gaps.push(*r),
+            RecordRef::DetailedTrade(r) => self.columns.detailed_trades.push(*r),
+            RecordRef::Greeks(r) => self.columns.greeks.push(*r),
+            RecordRef::VolatilityIndex(r) => self.columns.volatility_indexes.push(*r),
+            RecordRef::ClockSample(r) => self.columns.clock_samples.push(*r),
             RecordRef::Book(r, levels) => {
                 let mut book = *r;
                 book.level_start = self.columns.levels.len() as u32;
@@ -122,32 +126,37 @@ impl BatchBuilder {
     fn admit(&self, record: &RecordRef<'_>) -> Result<(Kind, usize), PushError> {
         let header = record.header();
         let kind = Kind::from_number(header.kind).ok_or(PushError::Malformed("unknown kind"))?;
-        let (belongs, bytes) = match record {
-            RecordRef::Trade(_) => (kind == Kind::Trade, 64),
-            RecordRef::AggTrade(_) => (kind == Kind::AggTrade, 128),
-            RecordRef::Quote(_) => (kind == Kind::Quote, 64),
-            RecordRef::Ticker(_) => (kind == Kind::Ticker, 192),
-            RecordRef::MarkPrice(_) => (kind == Kind::MarkPrice, 64),
-            RecordRef::FundingRate(_) => (kind == Kind::FundingRate, 64),
-            RecordRef::OpenInterest(_) => (kind == Kind::OpenInterest, 64),
-            RecordRef::Liquidation(_) => (kind == Kind::Liquidation, 128),
-            RecordRef::Candle(_) => (kind == Kind::Candle, 128),
-            RecordRef::LongShortRatio(_) => (kind == Kind::LongShortRatio, 64),
-            RecordRef::Gap(_) => (kind == Kind::Gap, 64),
+        let (belongs, body) = match record {
+            RecordRef::Trade(_) => (kind == Kind::Trade, 0),
+            RecordRef::AggTrade(_) => (kind == Kind::AggTrade, 0),
+            RecordRef::Quote(_) => (kind == Kind::Quote, 0),
+            RecordRef::Ticker(_) => (kind == Kind::Ticker, 0),
+            RecordRef::MarkPrice(_) => (kind == Kind::MarkPrice, 0),
+            RecordRef::FundingRate(_) => (kind == Kind::FundingRate, 0),
+            RecordRef::OpenInterest(_) => (kind == Kind::OpenInterest, 0),
+            RecordRef::Liquidation(_) => (kind == Kind::Liquidation, 0),
+            RecordRef::Candle(_) => (kind == Kind::Candle, 0),
+            RecordRef::LongShortRatio(_) => (kind == Kind::LongShortRatio, 0),
+            RecordRef::Gap(_) => (kind == Kind::Gap, 0),
+            RecordRef::DetailedTrade(_) => (kind == Kind::DetailedTrade, 0),
+            RecordRef::Greeks(_) => (kind == Kind::Greeks, 0),
+            RecordRef::VolatilityIndex(_) => (kind == Kind::VolatilityIndex, 0),
+            RecordRef::ClockSample(_) => (kind == Kind::ClockSample, 0),
             RecordRef::Book(book, levels) => {
                 if usize::from(book.bid_levels) + usize::from(book.ask_levels) != levels.len() {
                     return Err(PushError::Malformed("the level counts are not those of its levels"));
                 }
-                (matches!(kind, Kind::BookSnapshot | Kind::BookDelta), 64 + size_of_val(*levels))
+                (matches!(kind, Kind::BookSnapshot | Kind::BookDelta), size_of_val(*levels))
             }
-            RecordRef::Definition(_, body) => (kind == Kind::Instrument, 64 + body.len()),
-            RecordRef::Session(_, body) => (kind == Kind::Session, 64 + body.len()),
-            RecordRef::Raw(_, body) => (kind == Kind::Raw, 64 + body.len()),
+            RecordRef::Definition(_, body) => (kind == Kind::Instrument, body.len()),
+            RecordRef::Session(_, body) => (kind == Kind::Session, body.len()),
+            RecordRef::Raw(_, body) => (kind == Kind::Raw, body.len()),
         };
         if !belongs {
             return Err(PushError::Malformed("the kind in the header is not that of the record"));
         }
-        let bytes = bytes + 1;
+        // One byte more for the order.
+        let bytes = kind.head_lines() * LINE_BYTES + body + 1;
         if self.bytes + bytes > MAX_BODY_BYTES - ARCHIVE_BYTES {
             // What does not fit into an empty batch never will.
             return Err(if self.is_empty() {
@@ -228,6 +237,10 @@ impl BatchBuilder {
         columns.raws.clear();
         columns.levels.clear();
         columns.bytes.clear();
+        columns.detailed_trades.clear();
+        columns.greeks.clear();
+        columns.volatility_indexes.clear();
+        columns.clock_samples.clear();
         self.kinds = [0; KINDS];
         self.bytes = 0;
         self.first_receive_ns = i64::MAX;

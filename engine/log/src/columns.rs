@@ -6,8 +6,9 @@
 
 use bytemuck::{Pod, Zeroable};
 use marketprism_core::record::{
-    AggTrade, Book, Candle, Definition, FundingRate, Gap, LINE_BYTES, Level, Liquidation, LongShortRatio,
-    MarkPrice, OpenInterest, Quote, Raw, Session, Ticker, Trade,
+    AggTrade, Book, Candle, ClockSample, Definition, DetailedTrade, FundingRate, Gap, Greeks, LINE_BYTES,
+    Level, Liquidation, LongShortRatio, MarkPrice, OpenInterest, Quote, Raw, Session, Ticker, Trade,
+    VolatilityIndex,
 };
 use rkyv::bytecheck::CheckBytes;
 use rkyv::rancor::Fallible;
@@ -106,6 +107,14 @@ pub(crate) struct Columns {
     /// The bodies of definitions, sessions and raw frames.
     #[rkyv(with = Plain<u8>)]
     pub(crate) bytes: Vec<u8>,
+    #[rkyv(with = Plain<ArchivedLine>)]
+    pub(crate) detailed_trades: Vec<DetailedTrade>,
+    #[rkyv(with = Plain<ArchivedLine>)]
+    pub(crate) greeks: Vec<Greeks>,
+    #[rkyv(with = Plain<ArchivedLine>)]
+    pub(crate) volatility_indexes: Vec<VolatilityIndex>,
+    #[rkyv(with = Plain<ArchivedLine>)]
+    pub(crate) clock_samples: Vec<ClockSample>,
 }
 
 /// What is in one data batch of a sealed segment.

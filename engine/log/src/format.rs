@@ -21,7 +21,7 @@ pub const ALIGNMENT: usize = 64;
 pub const HEADER_BYTES: usize = 64;
 
 /// Version of the format that is written; readers refuse other ones.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// First bytes of a segment.
 pub const FILE_MAGIC: [u8; 8] = *b"MPRISM-S";

@@ -14,14 +14,16 @@ use crate::recover::list;
 /// The newest record of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamEnd {
-    /// Its id, 0 where the stream has none. Of a book: the last id of the newest delta or REST snapshot.
+    /// Its id, 0 where the stream has none. Of a book: the last id of the newest delta or snapshot; of these two the
+    /// higher one where the snapshot is from REST.
     pub last_id: u64,
     /// When it was received, wall clock, nanoseconds.
     pub receive_ns: i64,
 }
 
 /// Finds where the wanted streams ended. Looks at the newest segment first and goes back until all are found or
-/// `most_bytes` have been read; a stream that is in none of these is left out. Damaged batches are passed over.
+/// `most_bytes` have been read; a stream that is in none of these is left out. Damaged batches are passed over, and
+/// derived records, which are of no stream.
 pub fn stream_ends(
     directory: &Path,
     wanted: &HashSet<(InstrumentId, Kind)>,
@@ -40,10 +42,9 @@ pub fn stream_ends(
             for (_, record) in batch.records() {
                 let Some(stream) = stream_of(&record) else { continue };
                 if wanted.contains(&stream) && !ends.contains_key(&stream) {
-                    let (header, before) = (record.header(), newest.get(&stream));
-                    let is_snapshot = record.kind() == Some(Kind::BookSnapshot);
-                    let last_id = match before {
-                        Some(before) if is_snapshot => before.last_id.max(header.sequence),
+                    let header = record.header();
+                    let last_id = match newest.get(&stream) {
+                        Some(before) if is_rest_book(&record) => before.last_id.max(header.sequence),
                         _ => header.sequence,
                     };
                     newest.insert(stream, StreamEnd { last_id, receive_ns: header.receive_ns });
@@ -55,12 +56,21 @@ pub fn stream_ends(
     Ok(ends)
 }
 
-/// The stream that a record belongs to; a REST snapshot belongs to its book's deltas.
+/// A book fetched beside the stream, which may lag behind it.
+fn is_rest_book(record: &RecordRef<'_>) -> bool {
+    record.kind() == Some(Kind::BookSnapshot) && record.header().flags & flag::REST != 0
+}
+
+/// The stream that a record belongs to; a snapshot that a book can be started from belongs to its book's deltas.
 fn stream_of(record: &RecordRef<'_>) -> Option<(InstrumentId, Kind)> {
     let (header, kind) = (record.header(), record.kind()?);
     match kind {
+        _ if header.flags & flag::DERIVED != 0 => None,
         Kind::Instrument | Kind::Session | Kind::Gap | Kind::Raw => None,
-        Kind::BookSnapshot if header.flags & flag::REST != 0 => Some((header.instrument, Kind::BookDelta)),
-        kind => Some((header.instrument, kind)),
+        Kind::BookSnapshot if header.flags & flag::PARTIAL != 0 => Some((header.instrument, kind)),
+        // It may not have been taken; where it was, the next delta goes on from it.
+        Kind::BookSnapshot if header.flags & flag::BOOK_INVALID != 0 => None,
+        Kind::BookSnapshot => Some((header.instrument, Kind::BookDelta)),
+        kind => Some((header.instrument, kind.stream())),
     }
 }

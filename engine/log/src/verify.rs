@@ -2,6 +2,9 @@
 
 mod book;
 mod chain;
+mod levels;
+mod link;
+mod rebuild;
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
@@ -10,7 +13,7 @@ use std::rc::Rc;
 
 use marketprism_core::InstrumentId;
 use marketprism_core::instrument::Registry;
-use marketprism_core::record::{Gap, Kind, RecordRef};
+use marketprism_core::record::{Gap, Header, Kind, RecordRef, flag};
 use serde::Serialize;
 
 use crate::columns::IndexEntry;
@@ -23,6 +26,7 @@ use crate::view::BatchView;
 
 use book::BookChain;
 use chain::IdChain;
+use rebuild::rebuild;
 
 /// Most problems that are kept one by one; the rest is counted.
 const MAX_PROBLEMS: usize = 1000;
@@ -63,6 +67,9 @@ pub struct StreamSummary {
     pub records: u64,
     /// Reported holes.
     pub gaps: u64,
+    /// Deltas of a book that carry no ids: nothing proves that none is missing between them.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub unprovable: u64,
     /// Earliest receive time, nanoseconds since the Unix epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_ns: Option<i64>,
@@ -71,8 +78,15 @@ pub struct StreamSummary {
     pub last_ns: Option<i64>,
 }
 
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 /// Reads the whole log and checks all that can be checked without the venue: checksums, capture sequences, indexes, that each
 /// instrument is defined before it is used, and that the venue's ids go on without a hole other than the reported ones.
+///
+/// Books with derived records or checksums are rebuilt in a second pass, which logs without these do not pay for, and the
+/// records are compared with them.
 pub fn verify(directory: &Path) -> Result<Verification, LogError> {
     let reader = LogReader::open(directory)?;
     let mut ledger = Ledger::default();
@@ -84,6 +98,12 @@ pub fn verify(directory: &Path) -> Result<Verification, LogError> {
         }
         ControlFlow::Continue(())
     })?;
+    if !ledger.rebuilt.is_empty() {
+        let instruments = std::mem::take(&mut ledger.rebuilt);
+        rebuild(&reader, &instruments, |instrument, kind, finding| {
+            ledger.report(instrument, kind, vec![finding]);
+        })?;
+    }
     Ok(ledger.finish())
 }
 
@@ -115,6 +135,28 @@ impl Stream {
         };
         Stream { continuity, ..Stream::default() }
     }
+
+    fn count(&mut self, header: &Header) {
+        self.records += 1;
+        self.first_ns = Some(self.first_ns.map_or(header.receive_ns, |ns| ns.min(header.receive_ns)));
+        self.last_ns = Some(self.last_ns.map_or(header.receive_ns, |ns| ns.max(header.receive_ns)));
+    }
+
+    fn unprovable(&self) -> u64 {
+        match &self.continuity {
+            Continuity::Book(chain) => chain.unprovable(),
+            _ => 0,
+        }
+    }
+}
+
+/// Whether a record says something of a book that can be compared with the book itself.
+fn needs_book(record: &RecordRef<'_>) -> bool {
+    match record {
+        RecordRef::Book(book, _) => book.header.flags & (flag::DERIVED | flag::CHECKSUM) != 0,
+        RecordRef::Quote(quote) => quote.header.flags & flag::DERIVED != 0,
+        _ => false,
+    }
 }
 
 /// Where a record lies, for problems.
@@ -141,6 +183,8 @@ struct Ledger {
     defined: HashSet<InstrumentId>,
     /// Instruments already reported as not defined in the current segment.
     undefined: HashSet<InstrumentId>,
+    /// Instruments whose books have to be rebuilt.
+    rebuilt: HashSet<InstrumentId>,
     index: IndexCheck,
 }
 
@@ -232,13 +276,17 @@ impl Ledger {
         if matches!(kind, Kind::Session | Kind::Raw) {
             return;
         }
-        let stream = self.stream(header.instrument, kind);
-        stream.records += 1;
-        stream.first_ns = Some(stream.first_ns.map_or(header.receive_ns, |ns| ns.min(header.receive_ns)));
-        stream.last_ns = Some(stream.last_ns.map_or(header.receive_ns, |ns| ns.max(header.receive_ns)));
+        if needs_book(&record) {
+            self.rebuilt.insert(header.instrument);
+        }
+        let stream = self.stream(header.instrument, kind.stream());
+        stream.count(header);
         let mut found = Vec::new();
         match (&mut stream.continuity, record) {
-            (Continuity::Ids(chain), _) => chain.record(header, place, &mut found),
+            (Continuity::Ids(chain), record) => {
+                let first_id = record.trade().map_or(header.sequence, |trade| trade.first_id());
+                chain.record(header, first_id, place, &mut found);
+            }
             (Continuity::Book(chain), RecordRef::Book(book, _)) => chain.delta(book, place, &mut found),
             _ => {}
         }
@@ -247,7 +295,7 @@ impl Ledger {
         {
             // A snapshot re-starts the chain of the deltas, where there is one.
             if let Continuity::Book(chain) = &mut self.stream(header.instrument, Kind::BookDelta).continuity {
-                chain.snapshot(book);
+                chain.snapshot(book, place, &mut found);
             }
         }
         self.report(header.instrument, kind, found);
@@ -255,7 +303,7 @@ impl Ledger {
 
     fn gap(&mut self, place: &Place, gap: &Gap) {
         let instrument = gap.header.instrument;
-        let Some(kind) = Kind::from_number(gap.stream) else {
+        let Some(kind) = Kind::from_number(gap.stream).map(Kind::stream) else {
             let what =
                 format!("sequence {}: a gap names the unknown kind of stream {}", place.sequence, gap.stream);
             return self.problem(Problem::new(&place.file, place.offset, what));
@@ -324,6 +372,7 @@ impl Ledger {
         self.result.ok = self.result.problems.is_empty();
         self.result
     }
+
     fn summary(&self, instrument: InstrumentId, kind: Kind, stream: &Stream) -> StreamSummary {
         let named = self.registry.get(instrument).cloned().unwrap_or_default();
         StreamSummary {
@@ -333,6 +382,7 @@ impl Ledger {
             kind,
             records: stream.records,
             gaps: stream.gaps,
+            unprovable: stream.unprovable(),
             first_ns: stream.first_ns,
             last_ns: stream.last_ns,
         }

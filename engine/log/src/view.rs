@@ -4,8 +4,9 @@ use std::slice;
 
 use bytemuck::AnyBitPattern;
 use marketprism_core::record::{
-    AggTrade, Body, Book, Candle, Definition, FundingRate, Gap, Kind, Level, Liquidation, LongShortRatio,
-    MarkPrice, OpenInterest, Quote, Raw, Record, RecordRef, Session, Ticker, Trade,
+    AggTrade, Body, Book, Candle, ClockSample, Definition, DetailedTrade, FundingRate, Gap, Greeks, Kind,
+    Level, Liquidation, LongShortRatio, MarkPrice, OpenInterest, Quote, Raw, Record, RecordRef, Session,
+    Ticker, Trade, VolatilityIndex,
 };
 use rkyv::rancor::Failure;
 
@@ -41,6 +42,10 @@ struct Slices<'a> {
     sessions: &'a [Session],
     gaps: &'a [Gap],
     raws: &'a [Raw],
+    detailed_trades: &'a [DetailedTrade],
+    greeks: &'a [Greeks],
+    volatility_indexes: &'a [VolatilityIndex],
+    clock_samples: &'a [ClockSample],
     levels: &'a [Level],
     bytes: &'a [u8],
 }
@@ -82,6 +87,10 @@ impl<'a> Slices<'a> {
             sessions: records(&columns.sessions)?,
             gaps: records(&columns.gaps)?,
             raws: records(&columns.raws)?,
+            detailed_trades: records(&columns.detailed_trades)?,
+            greeks: records(&columns.greeks)?,
+            volatility_indexes: records(&columns.volatility_indexes)?,
+            clock_samples: records(&columns.clock_samples)?,
             levels: plain(&columns.levels)?,
             bytes: &columns.bytes,
         })
@@ -99,7 +108,7 @@ impl<'a> Slices<'a> {
             }
         }
         let count = |kind: Kind| kinds[kind as usize] as usize;
-        let lengths: [(usize, usize); 15] = [
+        let lengths: [(usize, usize); 19] = [
             (count(Kind::Trade), self.trades.len()),
             (count(Kind::AggTrade), self.agg_trades.len()),
             (count(Kind::BookSnapshot) + count(Kind::BookDelta), self.books.len()),
@@ -115,6 +124,10 @@ impl<'a> Slices<'a> {
             (count(Kind::Session), self.sessions.len()),
             (count(Kind::Gap), self.gaps.len()),
             (count(Kind::Raw), self.raws.len()),
+            (count(Kind::DetailedTrade), self.detailed_trades.len()),
+            (count(Kind::Greeks), self.greeks.len()),
+            (count(Kind::VolatilityIndex), self.volatility_indexes.len()),
+            (count(Kind::ClockSample), self.clock_samples.len()),
         ];
         let known: usize = lengths.iter().map(|(counted, _)| counted).sum();
         match known == self.order.len() && lengths.iter().all(|(counted, length)| counted == length) {
@@ -203,7 +216,7 @@ impl<'a> BatchView<'a> {
         self.columns.order.is_empty()
     }
 
-    /// All trades, in capture order.
+    /// All trades of [`Kind::Trade`], in capture order.
     pub fn trades(&self) -> &'a [Trade] {
         self.columns.trades
     }
@@ -243,6 +256,10 @@ impl<'a> BatchView<'a> {
             sessions: columns.sessions.iter(),
             gaps: columns.gaps.iter(),
             raws: columns.raws.iter(),
+            detailed_trades: columns.detailed_trades.iter(),
+            greeks: columns.greeks.iter(),
+            volatility_indexes: columns.volatility_indexes.iter(),
+            clock_samples: columns.clock_samples.iter(),
             levels: columns.levels,
             bytes: columns.bytes,
         }
@@ -269,6 +286,10 @@ pub struct Records<'a> {
     sessions: slice::Iter<'a, Session>,
     gaps: slice::Iter<'a, Gap>,
     raws: slice::Iter<'a, Raw>,
+    detailed_trades: slice::Iter<'a, DetailedTrade>,
+    greeks: slice::Iter<'a, Greeks>,
+    volatility_indexes: slice::Iter<'a, VolatilityIndex>,
+    clock_samples: slice::Iter<'a, ClockSample>,
     levels: &'a [Level],
     bytes: &'a [u8],
 }
@@ -292,6 +313,10 @@ impl<'a> Records<'a> {
             Kind::Candle => RecordRef::Candle(self.candles.next()?),
             Kind::LongShortRatio => RecordRef::LongShortRatio(self.long_short_ratios.next()?),
             Kind::Gap => RecordRef::Gap(self.gaps.next()?),
+            Kind::DetailedTrade => RecordRef::DetailedTrade(self.detailed_trades.next()?),
+            Kind::Greeks => RecordRef::Greeks(self.greeks.next()?),
+            Kind::VolatilityIndex => RecordRef::VolatilityIndex(self.volatility_indexes.next()?),
+            Kind::ClockSample => RecordRef::ClockSample(self.clock_samples.next()?),
             Kind::Instrument => {
                 let record = self.definitions.next()?;
                 RecordRef::Definition(record, body_of(&record.body, self.bytes)?)

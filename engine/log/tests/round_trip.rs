@@ -55,7 +55,7 @@ proptest! {
 
     #[test]
     fn any_records(
-        parts in prop::collection::vec((0..16usize, any::<[u8; 32]>(), 0..40u16), 1..80),
+        parts in prop::collection::vec((0..Kind::ALL.len(), any::<[u8; 32]>(), 0..40u16), 1..80),
         first_sequence in 0..u64::MAX / 2,
     ) {
         let all: Vec<Vec<Line>> =
@@ -107,12 +107,43 @@ proptest! {
         for (index, value) in changes {
             // Half of the changes hit the root, where the offsets are.
             let at = index.index(length);
-            body[if value % 2 == 0 { at } else { length - 1 - at % 160.min(length) }] = value;
+            body[if value % 2 == 0 { at } else { length - 1 - at % 192.min(length) }] = value;
         }
         if let Ok(view) = BatchView::new(header, 0, &body[..length]) {
             prop_assert_eq!(view.records().count(), view.len());
             view.records().for_each(|(_, record)| { std::hint::black_box(record.parts().1.len()); });
         }
+    }
+}
+
+/// Every kind alone, through a segment on disk, and its name in the summaries.
+#[test]
+fn each_kind() {
+    for kind in Kind::ALL {
+        let directory = temporary();
+        let mut appender = appender(directory.path());
+        let mut lines = record_lines(kind, [7; 32], 6);
+        let mut header: Header = *bytemuck::from_bytes(&lines[0].0[..size_of::<Header>()]);
+        (header.instrument, header.receive_ns) = (1, 5);
+        lines[0].0[..size_of::<Header>()].copy_from_slice(bytemuck::bytes_of(&header));
+        let (record, used) = RecordRef::read(&lines).unwrap();
+        assert_eq!((record.kind(), used), (Some(kind), lines.len()));
+        let mut batch = BatchBuilder::new();
+        batch.push(record).unwrap();
+        appender.append(&mut batch).unwrap();
+        appender.seal().unwrap();
+
+        let reader = LogReader::open(directory.path()).unwrap();
+        let mut found = Vec::new();
+        let report = reader.for_each(&Selection::default(), |_, record, _| {
+            found.push(comparable(record));
+            std::ops::ControlFlow::Continue(())
+        });
+        assert_eq!((report.unwrap().problems, &found), (vec![], &vec![comparable(record)]), "{kind}");
+        let segment = Segment::map(&reader.segments()[0]).unwrap();
+        assert_eq!(segment.footer().unwrap().unwrap().kinds[kind as usize], 1, "{kind}");
+        let inspection = inspect::inspect(directory.path()).unwrap();
+        assert_eq!(inspection.segments[0].kinds, [(kind, 1)].into(), "{kind}");
     }
 }
 

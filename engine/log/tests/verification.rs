@@ -3,106 +3,16 @@
 
 mod common;
 
+use common::story::*;
 use common::*;
 use marketprism_core::Instrument;
 use marketprism_core::record::*;
 use marketprism_log::*;
 
-const INVALID: u8 = flag::BOOK_INVALID;
-
-/// One record of a test's story.
-enum Step {
-    Trade(Trade),
-    Agg(AggTrade),
-    Book(Book),
-    Gap(Gap),
-}
-
-fn t(id: u64) -> Step {
-    Step::Trade(trade(1, id))
-}
-
-fn backfilled(id: u64) -> Step {
-    let mut record = trade(1, id);
-    record.header.flags = flag::BACKFILLED | flag::REST;
-    Step::Trade(record)
-}
-
-fn agg(id: u64) -> Step {
-    let mut record: AggTrade = bytemuck::Zeroable::zeroed();
-    record.header = Header { sequence: id, ..Header::new(Kind::AggTrade, 1, 5) };
-    Step::Agg(record)
-}
-
-/// A delta of spot: ids are contiguous.
-fn d(first: u64, last: u64, flags: u8) -> Step {
-    Step::Book(delta(1, first, last, None, flags))
-}
-
-/// A delta of futures: each names the one before it.
-fn l(first: u64, last: u64, previous: u64, flags: u8) -> Step {
-    Step::Book(delta(1, first, last, Some(previous), flags))
-}
-
-fn snap(id: u64) -> Step {
-    Step::Book(snapshot(1, id))
-}
-
-fn g(stream: Kind, from: u64, to: u64, reason: GapReason) -> Step {
-    Step::Gap(gap(1, stream, from, to, reason))
-}
-
-/// A gap record that says that what it names was fetched.
-fn repaired(from: u64, to: u64) -> Step {
-    let mut record = gap(1, Kind::Trade, from, to, GapReason::Sequence);
-    record.repaired = 1;
-    Step::Gap(record)
-}
-
-fn verified(steps: Vec<Step>) -> Verification {
-    let directory = temporary();
-    let mut appender = appender(directory.path());
-    // One batch each, so that chains go over batches and, in the middle, over segments.
-    let half = steps.len() / 2;
-    for (index, step) in steps.iter().enumerate() {
-        let mut batch = BatchBuilder::new();
-        let record = match step {
-            Step::Trade(record) => RecordRef::Trade(record),
-            Step::Agg(record) => RecordRef::AggTrade(record),
-            Step::Book(record) => RecordRef::Book(record, &[]),
-            Step::Gap(record) => RecordRef::Gap(record),
-        };
-        batch.push(record).unwrap();
-        if index == half {
-            appender.rotate().unwrap();
-        }
-        appender.append(&mut batch).unwrap();
-    }
-    verify(directory.path()).unwrap()
-}
-
-#[track_caller]
-fn good(gaps: u64, steps: Vec<Step>) {
-    let verification = verified(steps);
-    assert!(verification.ok, "{:?}", verification.problems);
-    assert_eq!(verification.gaps, gaps);
-}
-
-/// The problems' texts without the place in front.
-#[track_caller]
-fn bad(expected: &[&str], steps: Vec<Step>) {
-    let verification = verified(steps);
-    assert!(!verification.ok);
-    let texts = texts(&verification);
-    let found: Vec<_> = texts
-        .iter()
-        .map(|text| text.split_once("trade: ").or(text.split_once("delta: ")).unwrap().1)
-        .collect();
-    assert_eq!(found, expected);
-}
-
 use GapReason::{Disconnected, Overrun, Reset, Sequence};
 use Kind::{AggTrade as AggTrades, BookDelta as Deltas, Quote as Quotes, Trade as Trades};
+
+const UNMENDED: &str = "called valid after a hole, without a snapshot since";
 
 #[test]
 fn trades_without_a_hole() {
@@ -157,11 +67,77 @@ fn duplicates_and_resets() {
 
 #[test]
 fn backfilled_records_fill_reported_holes() {
-    good(1, vec![t(5), g(Trades, 6, 8, Sequence), t(9), backfilled(7), backfilled(6), backfilled(8), t(10)]);
-    good(1, vec![t(5), g(Trades, 6, 7, Sequence), t(8), backfilled(6), backfilled(7), repaired(6, 7), t(9)]);
-    bad(&["duplicate id 6"], vec![t(5), g(Trades, 6, 7, Sequence), t(8), backfilled(6), backfilled(6), t(9)]);
+    good(
+        1,
+        vec![
+            t(5),
+            g(Trades, 6, 8, Sequence),
+            t(9),
+            backfilled(t(7)),
+            backfilled(t(6)),
+            backfilled(t(8)),
+            t(10),
+        ],
+    );
+    good(
+        1,
+        vec![t(5), g(Trades, 6, 7, Sequence), t(8), backfilled(t(6)), backfilled(t(7)), repaired(6, 7), t(9)],
+    );
+    bad(
+        &["duplicate id 6"],
+        vec![t(5), g(Trades, 6, 7, Sequence), t(8), backfilled(t(6)), backfilled(t(6)), t(9)],
+    );
     // History from before the start.
-    good(0, vec![t(5), backfilled(3), backfilled(4), t(6)]);
+    good(0, vec![t(5), backfilled(t(3)), backfilled(t(4)), t(6)]);
+}
+
+#[test]
+fn detailed_trades_are_of_the_stream_of_trades() {
+    let steps = [detailed(5), t(6), detailed(7), g(Trades, 8, 9, Sequence), detailed(10)];
+    let verification = verified(&steps);
+    assert!(verification.ok, "{:?}", verification.problems);
+    let [stream] = &verification.streams[..] else { panic!("{:?}", verification.streams) };
+    assert_eq!((stream.kind, stream.records, stream.gaps), (Trades, 4, 1));
+    bad(&["unreported hole: ids 6 to 6 are missing (1 ids)"], vec![detailed(5), detailed(7)]);
+    bad(&["duplicate id 6"], vec![t(5), t(6), detailed(6)]);
+}
+
+#[test]
+fn a_trade_covers_the_ids_of_its_fills() {
+    good(0, vec![fills(5, 7), fills(8, 8), t(9), fills(10, 12)]);
+    bad(&["unreported hole: ids 8 to 9 are missing (2 ids)"], vec![fills(5, 7), fills(10, 12)]);
+    good(1, vec![fills(5, 7), g(Trades, 8, 9, Sequence), fills(10, 12)]);
+    bad(
+        &["reported hole that does not exist: ids 8 to 11 are not missing"],
+        vec![fills(5, 7), g(Trades, 8, 11, Sequence), fills(8, 12)],
+    );
+    // More fills than ids: from the first one on.
+    good(0, vec![Step::Trade(Trade { fills: 9, ..trade(1, 3) }), t(4)]);
+}
+
+#[test]
+fn a_trade_is_a_duplicate_only_where_none_of_its_ids_is_new() {
+    good(0, vec![fills(5, 7), fills(6, 9), t(10)]);
+    bad(&["duplicate id 7"], vec![fills(5, 7), fills(6, 7), t(8)]);
+    // The first part fills a part of the hole.
+    good(
+        1,
+        vec![
+            t(5),
+            g(Trades, 6, 9, Sequence),
+            t(10),
+            backfilled(fills(6, 7)),
+            fills(9, 11),
+            backfilled(t(8)),
+            t(12),
+        ],
+    );
+    bad(
+        &["duplicate id 9"],
+        vec![t(5), g(Trades, 6, 9, Sequence), t(10), backfilled(fills(4, 9)), backfilled(fills(7, 9)), t(11)],
+    );
+    bad(&["id 6 after id 7: ids go back without a reset"], vec![fills(5, 7), fills(4, 6)]);
+    good(0, vec![fills(5, 7), backfilled(fills(2, 4)), t(8)]);
 }
 
 #[test]
@@ -171,8 +147,7 @@ fn contiguous_books() {
     good(1, vec![d(1, 3, 0), d(4, 4, 0), g(Deltas, 5, 5, Sequence), d(6, 9, INVALID)]);
     // The gap may be told right after the delta that showed it.
     good(1, vec![d(1, 3, 0), d(6, 9, INVALID), g(Deltas, 4, 5, Sequence), d(10, 11, INVALID)]);
-    let late =
-        verified(vec![d(1, 3, 0), d(6, 9, INVALID), d(10, 11, INVALID), g(Deltas, 4, 5, Disconnected)]);
+    let late = verified(&[d(1, 3, 0), d(6, 9, INVALID), d(10, 11, INVALID), g(Deltas, 4, 5, Disconnected)]);
     assert!(late.problems[0].what.starts_with("sequence 1, binance/spot/BTCUSDT book_delta: unreported"));
     bad(&["unreported hole: ids 4 to 5 are missing (2 ids)"], vec![d(1, 3, 0), d(6, 9, INVALID)]);
     bad(
@@ -229,6 +204,45 @@ fn a_snapshot_does_not_hide_a_hole() {
 }
 
 #[test]
+fn after_a_reported_hole_only_a_snapshot_makes_a_delta_valid() {
+    bad(&[UNMENDED], vec![d(1, 3, 0), g(Deltas, 4, 4, Sequence), d(5, 6, 0), d(7, 7, 0)]);
+    bad(&[UNMENDED], vec![d(1, 3, 0), g(Deltas, 4, 4, Sequence), d(5, 6, INVALID), d(7, 7, 0), d(8, 8, 0)]);
+    bad(&[UNMENDED], vec![l(1, 3, 0, 0), g(Deltas, 4, 5, Sequence), l(7, 9, 5, INVALID), l(10, 10, 9, 0)]);
+    bad(&[UNMENDED], vec![d(1, 3, 0), g(Deltas, 0, 0, Disconnected), d(4, 4, INVALID), d(5, 5, 0)]);
+    bad(&[UNMENDED], vec![d(100, 103, 0), g(Deltas, 104, 0, Reset), d(5, 6, INVALID), d(7, 7, 0)]);
+    // Told after the delta that showed it.
+    bad(&[UNMENDED], vec![d(1, 3, 0), d(5, 6, 0), g(Deltas, 4, 4, Sequence), d(7, 7, 0)]);
+    // The snapshot is older than the hole.
+    bad(&[UNMENDED], vec![d(1, 3, 0), g(Deltas, 4, 4, Sequence), snap(2), d(5, 6, INVALID), d(7, 7, 0)]);
+    good(1, vec![d(1, 3, 0), g(Deltas, 4, 4, Sequence), d(5, 6, INVALID), snap(6), d(7, 7, 0)]);
+    good(
+        1,
+        vec![d(1, 3, 0), g(Deltas, 4, 4, Sequence), d(5, 6, INVALID), d(7, 7, INVALID), snap(6), d(8, 8, 0)],
+    );
+    good(1, vec![d(100, 103, 0), g(Deltas, 104, 0, Reset), snap(4), d(5, 6, 0), d(7, 7, 0)]);
+    // Part of a snapshot that is ahead of the stream.
+    good(1, vec![d(1, 3, 0), g(Deltas, 4, 4, Sequence), d(5, 6, INVALID), snap(9), d(7, 8, 0), d(9, 11, 0)]);
+    bad(
+        &["unreported hole: ids 9 to 9 are missing (1 ids)"],
+        vec![
+            d(1, 3, 0),
+            g(Deltas, 4, 4, Sequence),
+            d(5, 6, INVALID),
+            snap(9),
+            d(7, 8, 0),
+            d(10, 10, 0),
+            d(11, 13, 0),
+        ],
+    );
+}
+
+#[test]
+fn a_crossed_book_is_flagged_and_goes_on() {
+    good(0, vec![snap(3), d(4, 4, 0), d(5, 5, INVALID), d(6, 6, INVALID), d(7, 7, 0)]);
+    good(0, vec![stream_snap(3, 0), c(3, 4, 0), c(4, 5, INVALID), c(5, 6, INVALID), c(6, 7, 0)]);
+}
+
+#[test]
 fn instruments_must_be_defined_before_use() {
     let directory = temporary();
     let (mut appender, _) = Appender::open(directory.path(), options()).unwrap();
@@ -260,7 +274,7 @@ fn instruments_must_be_defined_before_use() {
 
 #[test]
 fn the_result_as_json() {
-    let verification = verified(vec![t(5), t(6), g(Trades, 7, 9, Sequence), t(10), snap(5)]);
+    let verification = verified(&[t(5), t(6), g(Trades, 7, 9, Sequence), t(10), snap(5)]);
     let mut json = serde_json::to_value(&verification).unwrap();
     assert!(json["bytes"].as_u64().unwrap() > 0);
     json["bytes"] = 0.into();

@@ -1,4 +1,5 @@
-//! Continuity of a stream whose ids count up by one: trades and aggregated trades.
+//! Continuity of a stream whose ids count up by one: trades and aggregated trades. A record may cover several ids; it is one
+//! too many only where none of them is new.
 
 use marketprism_core::record::{Gap, GapReason, Header, flag};
 
@@ -67,21 +68,24 @@ impl IdChain {
         !known
     }
 
-    /// Takes a record.
-    pub(crate) fn record(&mut self, header: &Header, place: &Place, found: &mut Vec<Finding>) {
+    /// Takes a record that covers the ids `first_id` to `header.sequence`.
+    pub(crate) fn record(&mut self, header: &Header, first_id: u64, place: &Place, found: &mut Vec<Finding>) {
         let id = header.sequence;
         if id == 0 {
             return;
         }
         let Some(last) = self.last else {
-            (self.first, self.last) = (Some(id), Some(id));
+            (self.first, self.last) = (Some(first_id), Some(id));
             self.pending.clear();
             return;
         };
         if id <= last {
-            return self.record_before_last(header, last, place, found);
+            return self.record_before_last(header, first_id, last, place, found);
         }
-        let hole = (id > last + 1).then_some((last + 1, id - 1));
+        if first_id <= last {
+            self.fill(first_id, last);
+        }
+        let hole = (first_id > last + 1).then(|| (last + 1, first_id - 1));
         if let Some((from, to)) = hole {
             let left = uncovered(from, to, self.pending.iter().map(reported));
             found.extend(left.into_iter().map(|hole| (place.clone(), unreported(hole))));
@@ -97,18 +101,25 @@ impl IdChain {
         self.last = Some(id);
     }
 
-    /// A record whose id is not new: it fills a hole, comes from before the first, follows a reset, or is one too many.
-    fn record_before_last(&mut self, header: &Header, last: u64, place: &Place, found: &mut Vec<Finding>) {
+    /// A record that does not lead on: it fills a hole, comes from before the first, follows a reset, or brings nothing new.
+    fn record_before_last(
+        &mut self,
+        header: &Header,
+        first_id: u64,
+        last: u64,
+        place: &Place,
+        found: &mut Vec<Finding>,
+    ) {
         let mut report = |what| found.push((place.clone(), what));
         let id = header.sequence;
-        if self.fill(id) {
+        if self.fill(first_id, id) {
             return;
         }
         if self.pending.iter().any(|gap| gap.reason == GapReason::Reset as u8) {
-            *self = IdChain { first: Some(id), last: Some(id), ..IdChain::default() };
+            *self = IdChain { first: Some(first_id), last: Some(id), ..IdChain::default() };
             return;
         }
-        let before_first = self.first.is_some_and(|first| id < first);
+        let before_first = self.first.is_some_and(|first| first_id < first);
         match (before_first, header.flags & flag::BACKFILLED != 0) {
             // History fetched for the time before the stream began.
             (true, true) => {}
@@ -117,19 +128,25 @@ impl IdChain {
         }
     }
 
-    /// Takes an id out of the holes. Gives whether it was in one.
-    fn fill(&mut self, id: u64) -> bool {
-        let Some(index) = self.holes.iter().position(|(from, to)| (*from..=*to).contains(&id)) else {
-            return false;
-        };
-        let (from, to) = self.holes.swap_remove(index);
-        if from < id {
-            self.holes.push((from, id - 1));
+    /// Takes the ids `first..=last` out of the holes. Gives whether any was in one.
+    fn fill(&mut self, first: u64, last: u64) -> bool {
+        let mut filled = false;
+        let mut index = 0;
+        while let Some((from, to)) = self.holes.get(index).copied() {
+            if to < first || last < from {
+                index += 1;
+                continue;
+            }
+            filled = true;
+            self.holes.swap_remove(index);
+            if from < first {
+                self.holes.push((from, first - 1));
+            }
+            if last < to {
+                self.holes.push((last + 1, to));
+            }
         }
-        if id < to {
-            self.holes.push((id + 1, to));
-        }
-        true
+        filled
     }
 }
 

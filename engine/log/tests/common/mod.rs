@@ -1,6 +1,8 @@
 //! Records and logs for the tests.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+pub mod story;
+
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -27,6 +29,7 @@ pub fn delta(instrument: u32, first: u64, last: u64, previous: Option<u64>, flag
     record
 }
 
+/// A snapshot from REST.
 pub fn snapshot(instrument: u32, id: u64) -> Book {
     let mut record = delta(instrument, id, id, None, flag::SNAPSHOT | flag::REST);
     record.header.kind = Kind::BookSnapshot as u8;
