@@ -1,25 +1,25 @@
 //! Putting the threads together: rings, doorbells, who owns what.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use bytemuck::Zeroable;
-use marketprism_core::clock::{NS_PER_MS, monotonic_ns, wall_ns};
+use marketprism_core::clock::wall_ns;
 use marketprism_core::instrument::{Instrument, Registry};
 use marketprism_core::record::{Body, Header, Kind, Record, Session as SessionRecord, SessionEvent, Sink};
 use marketprism_core::ring::{Doorbell, LineConsumer, Waiter, ring, wakeup};
 use marketprism_log::{Log, Recovery, StreamEnd};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
-use crate::control::{self, Control, ControlCounters};
-use crate::governor::Governor;
-use crate::io::{self, Connection, IoContext};
-use crate::normaliser::Normaliser;
+use crate::control::{self, Control, ControlCounters, ControlledMarket};
+use crate::io::{self, IoContext};
+use crate::lines::Dispatcher;
+use crate::normaliser::{Normaliser, SnapshotCadence};
 use crate::outlet::{Lane, Outlet};
-use crate::prepare::{Prepared, expected_streams};
-use crate::recorder::{Known, Recorder, StartError, WriterThread};
-use crate::session::Session;
+use crate::prepare::{Prepared, expected_streams, tracked_books};
+use crate::recorder::{Recorder, StartError, WriterThread};
 use crate::settings::Settings;
 use crate::silence::SilenceCheck;
 use crate::stage::Stage;
@@ -37,6 +37,12 @@ const WRITER_RING_LINES: usize = 256 * 1024;
 const SLICE_NS: u64 = 100_000;
 /// Instruments that may wait for their turn to be asked for.
 const WANTED_QUEUE: usize = 4096;
+/// Connections that may wait to be taken by an I/O thread.
+const ARRIVALS: usize = 4096;
+/// Commands that may wait for a normaliser.
+const STAGE_COMMANDS: usize = 1024;
+/// Notices of changed instruments that may wait.
+const CHANGES: usize = 64;
 
 /// Everything that is needed to start the threads.
 pub(crate) struct Builder {
@@ -91,14 +97,15 @@ impl Builder {
         let dropped = outlets.map(Outlet::dropped_counter).collect();
         let mut control_outlet = capture_mesh.outlets.pop().unwrap_or_else(|| Outlet::new(vec![]));
         self.announce_start(&mut control_outlet);
-        let (connections, known) = self.connections(io_count);
         let instruments: BTreeMap<u32, Instrument> =
-            self.prepared.iter().flat_map(|source| source.instruments.clone()).collect();
+            self.prepared.iter().flat_map(|market| market.instruments.clone()).collect();
 
         let first_sequence = self.log.next_sequence();
         let (published, writer_statistics) = Published::new(WriterStatistics::default());
         let writer_inputs = writer_mesh.inputs.pop().unwrap_or_default();
         let normalisers = self.normalisers(stage_count);
+        let checks: Vec<SilenceCheck> =
+            (0..stage_count).map(|index| self.silence_check(stage_count, index)).collect();
         let writer = Writer::new(
             self.log,
             self.registry.clone(),
@@ -111,14 +118,16 @@ impl Builder {
         );
         let writer = spawn_writer(writer, self.transport, threads.writer_core)?;
 
-        let expected = expected_streams(&self.prepared);
         let mut stages = Vec::new();
+        let mut stage_commands = Vec::new();
         let mut stage_statistics = Vec::new();
-        let parts = normalisers.into_iter().zip(capture_mesh.inputs).zip(waiters).zip(writer_mesh.outlets);
-        for (index, (((normaliser, inputs), waiter), outlet)) in parts.enumerate() {
+        let parts = normalisers.into_iter().zip(checks).zip(capture_mesh.inputs).zip(waiters);
+        let parts = parts.zip(writer_mesh.outlets);
+        for (index, ((((normaliser, silence), inputs), waiter), outlet)) in parts.enumerate() {
             let (published, slot) = Published::new(NormaliserStatistics::default());
             stage_statistics.push(slot);
-            let expected = expected.iter().filter(|stream| stream.instrument as usize % stage_count == index);
+            let (commands, inbox) = crossbeam::channel::bounded(STAGE_COMMANDS);
+            stage_commands.push(commands);
             let stage = Stage {
                 normaliser,
                 inputs,
@@ -126,7 +135,8 @@ impl Builder {
                 dropped: 0,
                 waiter,
                 wanted: wanted_sender.clone(),
-                silence: SilenceCheck::new(expected.cloned().collect(), wall_ns()),
+                commands: inbox,
+                silence,
                 events: self.sender.clone(),
                 published,
             };
@@ -137,7 +147,8 @@ impl Builder {
 
         let mut capture = Vec::new();
         let mut io_statistics = Vec::new();
-        for (index, (connections, outlet)) in connections.into_iter().zip(capture_mesh.outlets).enumerate() {
+        let mut io_threads = Vec::new();
+        for (index, outlet) in capture_mesh.outlets.into_iter().enumerate() {
             let context = IoContext {
                 transport: self.transport,
                 tls: Arc::clone(&self.tls),
@@ -146,18 +157,30 @@ impl Builder {
             };
             let (published, slot) = Published::new(0);
             io_statistics.push(slot);
+            let (arrive, arrivals) = mpsc::channel(ARRIVALS);
+            io_threads.push(arrive);
             let core = threads.io_cores.get(index).copied();
             let transport = self.transport;
             capture.push(spawn(format!("io-{index}"), core, move || {
-                block_on(transport, io::run(context, connections, outlet, published));
+                block_on(transport, io::run(context, arrivals, outlet, published));
             })?);
         }
+        let (changed, changes) = mpsc::channel(CHANGES);
+        let known = Arc::default();
+        let dispatcher = Dispatcher { threads: io_threads, known: Arc::clone(&known), changed };
+        let markets = self.prepared.into_iter().map(|market| controlled(market, &dispatcher, &self.registry));
+        let markets = markets.collect::<Result<_, _>>()?;
+        let instruments = Arc::new(Mutex::new(instruments));
         let control_counters = Arc::new(ControlCounters::default());
         let control = Control {
-            markets: self.prepared.into_iter().map(Prepared::controlled).collect(),
+            markets,
             outlet: control_outlet,
             wanted,
+            changed: changes,
+            dispatcher,
+            stages: stage_commands,
             registry: self.registry,
+            instruments: Arc::clone(&instruments),
             events: self.sender,
             counters: Arc::clone(&control_counters),
             stop: stop_receiver,
@@ -187,15 +210,15 @@ impl Builder {
 
     /// One record for each market that says that recording began, and how.
     fn announce_start(&self, outlet: &mut Outlet) {
-        for source in &self.prepared {
+        for market in &self.prepared {
             let detail = serde_json::json!({
                 "version": env!("CARGO_PKG_VERSION"),
                 "transport": self.transport.name(),
-                "instruments": source.instruments.len(),
+                "instruments": market.instruments.len(),
             });
             let body = detail.to_string();
             let record = SessionRecord {
-                header: Header::new(Kind::Session, source.market_instrument, wall_ns()),
+                header: Header::new(Kind::Session, market.line.instrument, wall_ns()),
                 body: Body { start: 0, bytes: body.len() as u32 },
                 event: SessionEvent::Started as u8,
                 ..Zeroable::zeroed()
@@ -204,55 +227,19 @@ impl Builder {
         }
     }
 
-    /// The connections of each I/O thread, dealt out in turn.
-    fn connections(&self, io_count: usize) -> (Vec<Vec<Connection>>, Vec<Known>) {
-        let mut by_thread: Vec<Vec<Connection>> = (0..io_count).map(|_| Vec::new()).collect();
-        let mut known = Vec::new();
-        for source in &self.prepared {
-            let window_ns = 300_000 * NS_PER_MS;
-            let governor =
-                Arc::new(Mutex::new(Governor::new(source.market.connects_per_5_minutes, window_ns)));
-            let symbols = self.registry.symbols(source.venue.name(), source.market.name);
-            for planned in &source.plan.connections {
-                let id = known.len() as u32 + 1;
-                let counters = Arc::new(ConnectionCounters::default());
-                let label = format!("{}/{}", source.venue.name(), source.market.name);
-                known.push(Known {
-                    id,
-                    label: label.clone(),
-                    streams: planned.streams.len(),
-                    counters: Arc::clone(&counters),
-                });
-                let seed = monotonic_ns() as u64 ^ u64::from(id).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-                by_thread[(id as usize - 1) % io_count].push(Connection {
-                    id,
-                    label,
-                    market_instrument: source.market_instrument,
-                    endpoints: source.websocket.clone(),
-                    path: source.venue.websocket_path(source.market, planned.route),
-                    streams: planned.streams.clone(),
-                    session: Session::new(
-                        &*source.venue,
-                        source.market,
-                        &planned.streams,
-                        source.websocket.len(),
-                        seed,
-                    ),
-                    decoder: source.venue.decoder(source.market, symbols.clone()),
-                    governor: Arc::clone(&governor),
-                    counters,
-                });
-            }
-        }
-        (by_thread, known)
-    }
-
     /// The normalisers, each with the books of its instruments.
     fn normalisers(&self, count: usize) -> Vec<Normaliser> {
-        let mut normalisers: Vec<Normaliser> = (0..count).map(|_| Normaliser::new()).collect();
-        for source in &self.prepared {
-            for book in &source.plan.books {
-                normalisers[*book as usize % count].track_book(*book, source.market.continuity);
+        let books = self.settings.books;
+        let cadence = SnapshotCadence {
+            interval_ns: i64::try_from(books.snapshot_interval.as_nanos()).unwrap_or(i64::MAX),
+            levels: books.snapshot_levels,
+        };
+        let mut normalisers: Vec<Normaliser> =
+            (0..count).map(|_| Normaliser::with_snapshots(cadence)).collect();
+        for market in &self.prepared {
+            for book in tracked_books(market.line.market, &market.needs) {
+                let normaliser = &mut normalisers[book.instrument as usize % count];
+                normaliser.track_book(book.instrument, book.continuity, book.derive_quotes);
             }
         }
         for ((instrument, kind), end) in &self.ends {
@@ -260,6 +247,47 @@ impl Builder {
         }
         normalisers
     }
+
+    /// What one of `count` normalisers expects to come.
+    fn silence_check(&self, count: usize, index: usize) -> SilenceCheck {
+        let mut check = SilenceCheck::default();
+        for market in &self.prepared {
+            let expected = expected_streams(&market.line.label(), &market.needs, &market.instruments);
+            let own = expected.into_iter().filter(|stream| stream.instrument as usize % count == index);
+            check.expect(own, wall_ns());
+        }
+        check
+    }
+}
+
+/// Opens a market's connections and gives the rest to control.
+fn controlled(
+    market: Prepared,
+    dispatcher: &Dispatcher,
+    registry: &Registry,
+) -> Result<ControlledMarket, StartError> {
+    let Prepared { line, rest, sources, instruments, needs, connections, definitions_missing } = market;
+    let symbols = registry.symbols(line.venue.name(), line.market.name);
+    let mut lines = Vec::new();
+    for planned in connections {
+        let Some(opened) = dispatcher.open(&line, planned, symbols.clone()) else {
+            return Err(StartError::System(format!("{}: too many connections", line.label())));
+        };
+        lines.push(opened);
+    }
+    let books = tracked_books(line.market, &needs).iter().map(|book| book.instrument).collect();
+    Ok(ControlledMarket {
+        line,
+        rest,
+        sources,
+        instruments: RefCell::new(instruments),
+        books: RefCell::new(books),
+        lines: RefCell::new(lines),
+        polls: needs.polls,
+        definitions_missing,
+        changed: Notify::new(),
+        snapshot_slots: ControlledMarket::snapshot_slots(),
+    })
 }
 
 fn spawn_writer(

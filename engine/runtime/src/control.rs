@@ -1,37 +1,33 @@
-//! The control thread: everything that is allowed to be slow. Fetches book snapshots when a normaliser wants
-//! them, repeats the polled requests, and keeps the instruments' definitions fresh.
+//! The control thread: everything that is allowed to be slow. Gets new snapshots of books when a normaliser wants
+//! them, repeats the polled requests, and follows the market's instruments.
 
-use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+mod polls;
+mod snapshots;
+mod universe;
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
 use bytemuck::Zeroable;
-use marketprism_core::clock::wall_ns;
+use crossbeam::channel::Sender;
 use marketprism_core::instrument::{Instrument, InstrumentId, Registry};
 use marketprism_core::record::{Body, Definition, Header, Kind, Record, RecordBuffer, Sink};
 use marketprism_core::venue::{Market, Poll, Venue};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::LocalSet;
 
+use crate::lines::{Dispatcher, Line, LineMarket};
 use crate::outlet::Outlet;
 use crate::rest::RestMarket;
-use crate::telemetry::{EventSender, Severity};
+use crate::settings::Source;
+use crate::stage::StageCommand;
+use crate::telemetry::EventSender;
 
 /// Snapshot requests under way at once, for one market.
 const SNAPSHOTS_AT_ONCE: usize = 8;
-/// Shortest time between two snapshot requests of one book.
-const SNAPSHOT_SPACING: Duration = Duration::from_millis(500);
-/// First and longest pause after a failed snapshot request.
-const SNAPSHOT_PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
-/// Time between the first requests of two polls.
-const POLL_SPACING: Duration = Duration::from_millis(20);
-/// Time between two fetches of the instruments.
-const INSTRUMENTS_INTERVAL: Duration = Duration::from_secs(3600);
-/// Pause after a failed fetch of the instruments.
-const INSTRUMENTS_RETRY: Duration = Duration::from_secs(10);
 
 /// What control did so far.
 #[derive(Debug, Default)]
@@ -43,89 +39,114 @@ pub struct ControlCounters {
 }
 
 /// One market as control sees it.
-pub struct ControlledMarket {
-    /// The venue.
-    pub venue: Arc<dyn Venue>,
-    /// The market.
-    pub market: &'static Market,
-    /// Its REST side.
-    pub rest: RestMarket,
+pub(crate) struct ControlledMarket {
+    pub(crate) line: LineMarket,
+    pub(crate) rest: RestMarket,
+    pub(crate) sources: Vec<Source>,
     /// The instruments recorded, by id.
-    pub instruments: BTreeMap<InstrumentId, Instrument>,
-    /// Requests to repeat.
-    pub polls: Vec<Poll>,
-    /// Whether the definitions could not be fetched at the start.
-    pub definitions_missing: bool,
+    pub(crate) instruments: RefCell<BTreeMap<InstrumentId, Instrument>>,
+    /// Number of its books.
+    pub(crate) books: RefCell<HashSet<InstrumentId>>,
+    pub(crate) lines: RefCell<Vec<Line>>,
+    /// Requests to repeat, from the start.
+    pub(crate) polls: Vec<Poll>,
+    pub(crate) definitions_missing: bool,
+    /// The venue says that instruments changed.
+    pub(crate) changed: Notify,
+    /// Turns for snapshot requests.
+    pub(crate) snapshot_slots: Semaphore,
 }
 
 impl ControlledMarket {
+    /// How many snapshot requests may be under way at once.
+    pub(crate) fn snapshot_slots() -> Semaphore {
+        Semaphore::new(SNAPSHOTS_AT_ONCE)
+    }
+
     fn label(&self) -> String {
-        format!("{}/{}", self.venue.name(), self.market.name)
+        self.line.label()
     }
 }
 
 /// Everything that the control thread owns.
-pub struct Control {
-    /// The markets.
-    pub markets: Vec<ControlledMarket>,
+pub(crate) struct Control {
+    pub(crate) markets: Vec<ControlledMarket>,
     /// Rings to the normalisers.
-    pub outlet: Outlet,
+    pub(crate) outlet: Outlet,
     /// Instruments whose books want a snapshot.
-    pub wanted: mpsc::Receiver<InstrumentId>,
+    pub(crate) wanted: mpsc::Receiver<InstrumentId>,
+    /// Markets, by the instrument that stands for them, whose instruments changed.
+    pub(crate) changed: mpsc::Receiver<InstrumentId>,
+    /// Makes connections.
+    pub(crate) dispatcher: Dispatcher,
+    /// The normaliser threads.
+    pub(crate) stages: Vec<Sender<StageCommand>>,
     /// All definitions.
-    pub registry: Registry,
-    /// Log lines.
-    pub events: EventSender,
-    /// Counters for others.
-    pub counters: Arc<ControlCounters>,
+    pub(crate) registry: Registry,
+    /// The instruments recorded, for others to see.
+    pub(crate) instruments: Arc<Mutex<BTreeMap<InstrumentId, Instrument>>>,
+    pub(crate) events: EventSender,
+    pub(crate) counters: Arc<ControlCounters>,
     /// Becomes true when the recorder stops.
-    pub stop: watch::Receiver<bool>,
+    pub(crate) stop: watch::Receiver<bool>,
 }
 
 /// What the tasks of the control thread share.
 struct Shared {
     outlet: RefCell<Outlet>,
     registry: RefCell<Registry>,
+    /// The market of each instrument recorded.
+    owners: RefCell<HashMap<InstrumentId, Rc<ControlledMarket>>>,
+    dispatcher: Dispatcher,
+    stages: Vec<Sender<StageCommand>>,
+    instruments: Arc<Mutex<BTreeMap<InstrumentId, Instrument>>>,
     events: EventSender,
     counters: Arc<ControlCounters>,
 }
 
-/// Snapshot requests of one book.
-#[derive(Default)]
-struct BookRequests {
-    under_way: Cell<bool>,
-    again: Cell<bool>,
-}
-
 /// Runs until the recorder stops.
-pub async fn run(control: Control) {
-    let Control { markets, outlet, mut wanted, registry, events, counters, mut stop } = control;
-    let shared =
-        Rc::new(Shared { outlet: RefCell::new(outlet), registry: RefCell::new(registry), events, counters });
+pub(crate) async fn run(control: Control) {
+    let Control { markets, mut wanted, mut changed, mut stop, .. } = control;
+    let shared = Rc::new(Shared {
+        outlet: RefCell::new(control.outlet),
+        registry: RefCell::new(control.registry),
+        owners: RefCell::default(),
+        dispatcher: control.dispatcher,
+        stages: control.stages,
+        instruments: control.instruments,
+        events: control.events,
+        counters: control.counters,
+    });
     let tasks = LocalSet::new();
-    let mut owners: HashMap<InstrumentId, (Rc<ControlledMarket>, Rc<Semaphore>)> = HashMap::new();
+    let mut by_entry: HashMap<InstrumentId, Rc<ControlledMarket>> = HashMap::new();
     for market in markets {
         let market = Rc::new(market);
-        let slots = Rc::new(Semaphore::new(SNAPSHOTS_AT_ONCE));
-        for id in market.instruments.keys() {
-            owners.insert(*id, (Rc::clone(&market), Rc::clone(&slots)));
+        by_entry.insert(market.line.instrument, Rc::clone(&market));
+        for id in market.instruments.borrow().keys() {
+            shared.owners.borrow_mut().insert(*id, Rc::clone(&market));
         }
-        for index in 0..market.polls.len() {
-            tasks.spawn_local(poll(Rc::clone(&market), index, Rc::clone(&shared)));
+        for (index, poll) in market.polls.iter().enumerate() {
+            tasks.spawn_local(polls::repeat(Rc::clone(&market), poll.clone(), index, Rc::clone(&shared)));
         }
-        tasks.spawn_local(refresh_instruments(market, Rc::clone(&shared)));
+        tasks.spawn_local(universe::follow(market, Rc::clone(&shared)));
     }
     let serve = async {
-        let mut books: HashMap<InstrumentId, Rc<BookRequests>> = HashMap::new();
-        while let Some(instrument) = wanted.recv().await {
-            let Some((market, slots)) = owners.get(&instrument) else { continue };
-            let requests = Rc::clone(books.entry(instrument).or_default());
-            if requests.under_way.replace(true) {
-                requests.again.set(true);
-                continue;
+        let mut snapshots = snapshots::Snapshots::default();
+        loop {
+            tokio::select! {
+                Some(instrument) = wanted.recv() => {
+                    let owner = shared.owners.borrow().get(&instrument).cloned();
+                    if let Some(market) = owner {
+                        snapshots.want(market, instrument, &shared);
+                    }
+                }
+                Some(entry) = changed.recv() => {
+                    if let Some(market) = by_entry.get(&entry) {
+                        market.changed.notify_one();
+                    }
+                }
+                else => return,
             }
-            let (market, slots, shared) = (Rc::clone(market), Rc::clone(slots), Rc::clone(&shared));
-            tokio::task::spawn_local(fetch_snapshots(market, instrument, requests, slots, shared));
         }
     };
     tasks
@@ -138,121 +159,26 @@ pub async fn run(control: Control) {
         .await;
 }
 
-/// Fetches a book's snapshot, again and again until one arrives; then once more where it was wanted meanwhile.
-async fn fetch_snapshots(
-    market: Rc<ControlledMarket>,
-    instrument: InstrumentId,
-    requests: Rc<BookRequests>,
-    slots: Rc<Semaphore>,
-    shared: Rc<Shared>,
-) {
-    let Some(definition) = market.instruments.get(&instrument) else { return };
-    let request = market.venue.snapshot_request(market.market, definition);
-    let mut pause = SNAPSHOT_PAUSES.0;
-    loop {
-        requests.again.set(false);
-        let result = {
-            let Ok(_slot) = slots.acquire().await else { return };
-            market.rest.get(&request).await
-        };
-        let parsed = match result {
-            Ok(answer) => {
-                let mut records = RecordBuffer::default();
-                market
-                    .venue
-                    .parse_snapshot(market.market, instrument, &answer.body, answer.receive_ns, &mut records)
-                    .map(|()| records)
-                    .map_err(|error| error.to_string())
-            }
-            Err(error) => Err(error.to_string()),
-        };
-        match parsed {
-            Ok(records) => {
-                shared.deliver(&records);
-                pause = SNAPSHOT_PAUSES.0;
-                tokio::time::sleep(SNAPSHOT_SPACING).await;
-                if !requests.again.get() {
-                    requests.under_way.set(false);
-                    return;
-                }
-            }
-            Err(error) => {
-                shared.counters.failures.fetch_add(1, Ordering::Relaxed);
-                let symbol = &definition.venue_symbol;
-                let text = format!(
-                    "{}: no book snapshot of {symbol}: {error}; next try in {:.1} s",
-                    market.label(),
-                    pause.as_secs_f32()
-                );
-                shared.events.send(Severity::Warning, text);
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(SNAPSHOT_PAUSES.1);
-            }
-        }
-    }
-}
-
-/// Repeats one polled request.
-async fn poll(market: Rc<ControlledMarket>, index: usize, shared: Rc<Shared>) {
-    let Some(poll) = market.polls.get(index) else { return };
-    // One after the other, so that requests do not come in bursts.
-    tokio::time::sleep(POLL_SPACING.saturating_mul(index as u32).min(poll.interval)).await;
-    let mut timer = tokio::time::interval(poll.interval);
-    timer.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        timer.tick().await;
-        let mut records = RecordBuffer::default();
-        let outcome = match market.rest.get(&poll.request).await {
-            Ok(answer) => market
-                .venue
-                .parse_poll(market.market, poll, &answer.body, answer.receive_ns, &mut records)
-                .map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
-        };
-        match outcome {
-            Ok(()) => shared.deliver(&records),
-            Err(error) => {
-                shared.counters.failures.fetch_add(1, Ordering::Relaxed);
-                shared
-                    .events
-                    .send(Severity::Warning, format!("{}: {}: {error}", market.label(), poll.answer));
-            }
-        }
-    }
-}
-
-/// Fetches the definitions now and then; what changed becomes records.
-async fn refresh_instruments(market: Rc<ControlledMarket>, shared: Rc<Shared>) {
-    let mut missing = market.definitions_missing;
-    loop {
-        tokio::time::sleep(if missing { INSTRUMENTS_RETRY } else { INSTRUMENTS_INTERVAL }).await;
-        match fetch_instruments(&*market.venue, market.market, &market.rest).await {
-            Ok((fresh, problems)) => {
-                missing = false;
-                problems.iter().for_each(|problem| shared.events.send(Severity::Warning, problem.clone()));
-                shared.define(&market, fresh);
-            }
-            Err(error) => {
-                shared.counters.failures.fetch_add(1, Ordering::Relaxed);
-                shared.events.send(Severity::Warning, format!("{}: instruments: {error}", market.label()));
-            }
-        }
-    }
-}
-
 /// Fetches the definitions of a market: the instruments, and what could not be read.
 pub async fn fetch_instruments(
     venue: &dyn Venue,
     market: &Market,
     rest: &RestMarket,
 ) -> Result<(Vec<Instrument>, Vec<String>), String> {
-    let answer = rest.get(&venue.instruments_request(market)).await.map_err(|error| error.to_string())?;
-    venue.parse_instruments(market, &answer.body).map_err(|error| error.to_string())
+    let (mut instruments, mut problems) = (Vec::new(), Vec::new());
+    for request in venue.instruments_requests(market) {
+        let answer = rest.get(&request).await.map_err(|error| error.to_string())?;
+        let (read, unread) =
+            venue.parse_instruments(market, &answer.body).map_err(|error| error.to_string())?;
+        instruments.extend(read);
+        problems.extend(unread);
+    }
+    Ok((instruments, problems))
 }
 
 impl Shared {
+    /// Passes the records of an answer on.
     fn deliver(&self, records: &RecordBuffer) {
-        self.counters.requests.fetch_add(1, Ordering::Relaxed);
         let mut outlet = self.outlet.borrow_mut();
         for record in records.iter() {
             let (head, body) = record.parts();
@@ -261,24 +187,12 @@ impl Shared {
         outlet.ring();
     }
 
-    /// Records the definitions of recorded instruments that differ from those held.
-    fn define(&self, market: &ControlledMarket, fresh: Vec<Instrument>) {
-        let mut records = RecordBuffer::default();
-        let mut registry = self.registry.borrow_mut();
-        for instrument in fresh {
-            let known = registry.find(&instrument.venue, &instrument.market, &instrument.venue_symbol);
-            if !known.is_some_and(|id| market.instruments.contains_key(&id)) {
-                continue;
-            }
-            let (id, changed) = registry.define(instrument);
-            if let (true, Some(definition)) = (changed, registry.get(id)) {
-                push_definition(definition, wall_ns(), &mut records);
-            }
-        }
-        drop(registry);
-        if !records.is_empty() {
-            self.deliver(&records);
-        }
+    fn count_answer(&self) {
+        self.counters.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn count_failure(&self) {
+        self.counters.failures.fetch_add(1, Ordering::Relaxed);
     }
 }
 

@@ -1,6 +1,9 @@
 //! Keeps a venue's limits across all connections of one source address.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use marketprism_core::venue::Allowance;
 
 /// At most `most` units in any window of `window_ns`.
 #[derive(Clone, Debug)]
@@ -63,6 +66,21 @@ impl Governor {
             self.in_window += more;
             self.spent.push_back((now_ns, more));
         }
+    }
+}
+
+/// The governors of all addresses: markets that share an address share its limit.
+#[derive(Debug, Default)]
+pub struct Governors {
+    by_address: HashMap<(String, &'static str), Arc<Mutex<Governor>>>,
+}
+
+impl Governors {
+    /// The governor of what is done (`what`) at an address.
+    pub fn of(&mut self, address: &str, what: &'static str, limit: Allowance) -> Arc<Mutex<Governor>> {
+        let window_ns = i64::try_from(limit.window.as_nanos()).unwrap_or(i64::MAX);
+        let new = || Arc::new(Mutex::new(Governor::new(limit.most, window_ns)));
+        Arc::clone(self.by_address.entry((address.to_owned(), what)).or_insert_with(new))
     }
 }
 

@@ -17,10 +17,11 @@ use marketprism_core::record::*;
 use marketprism_core::venue::{Decoder, Outcome, Stream};
 use serde_json::json;
 use tokio::io::{ReadHalf, WriteHalf};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::governor::Governor;
 use crate::outlet::Outlet;
+use crate::plan::names;
 use crate::session::{CloseReason, Milestone, Next, Session, Transmit};
 use crate::telemetry::{ConnectionCounters, EventSender, Published, Severity, add, lock, thread_cpu_ns};
 use crate::transport::{self, Endpoint, ReadStamp, Stamp, WebSocketStream};
@@ -52,10 +53,27 @@ pub struct Connection {
     pub session: Session,
     /// Its parser.
     pub decoder: Box<dyn Decoder>,
-    /// Meters connection attempts of the market.
+    /// Meters connection attempts of the address.
     pub governor: Arc<Mutex<Governor>>,
     /// Its counters.
     pub counters: Arc<ConnectionCounters>,
+    /// What control wants of it.
+    pub commands: mpsc::Receiver<LineCommand>,
+    /// Control hears here that the instruments of the market changed.
+    pub changed: mpsc::Sender<InstrumentId>,
+}
+
+/// What control wants of a connection while it runs.
+#[derive(Debug)]
+pub enum LineCommand {
+    /// A new snapshot of this instrument's book, by subscribing it anew.
+    SubscribeAgain(InstrumentId),
+    /// More streams.
+    Add(Vec<Stream>),
+    /// More symbols that may come, with their instruments.
+    Learn(Vec<(String, InstrumentId)>),
+    /// Instruments that are no longer recorded.
+    Remove(Vec<InstrumentId>),
 }
 
 /// What the connections of one thread share.
@@ -70,16 +88,32 @@ pub struct IoContext {
     pub events: EventSender,
 }
 
-/// Runs connections until the recorder stops.
-pub async fn run(context: IoContext, connections: Vec<Connection>, outlet: Outlet, cpu_ns: Published<u64>) {
+/// Runs the connections that arrive until the recorder stops.
+pub async fn run(
+    context: IoContext,
+    mut arrivals: mpsc::Receiver<Connection>,
+    outlet: Outlet,
+    cpu_ns: Published<u64>,
+) {
     let outlet = Rc::new(RefCell::new(outlet));
     let cpu_ns = Rc::new(RefCell::new(cpu_ns));
     let context = Rc::new(context);
+    let mut stop = context.stop.clone();
     let tasks = tokio::task::LocalSet::new();
-    for connection in connections {
-        let (context, outlet, cpu_ns) = (Rc::clone(&context), Rc::clone(&outlet), Rc::clone(&cpu_ns));
-        tasks.spawn_local(async move { Line { connection, context, outlet, cpu_ns }.keep_up().await });
-    }
+    tasks
+        .run_until(async {
+            loop {
+                let connection = tokio::select! {
+                    Some(connection) = arrivals.recv() => connection,
+                    _ = stop.wait_for(|stop| *stop) => return,
+                };
+                let (context, outlet, cpu_ns) = (Rc::clone(&context), Rc::clone(&outlet), Rc::clone(&cpu_ns));
+                tokio::task::spawn_local(async move {
+                    Line { connection, context, outlet, cpu_ns }.keep_up().await;
+                });
+            }
+        })
+        .await;
     tasks.await;
 }
 
@@ -103,6 +137,7 @@ impl Line {
                     let wait = Duration::from_nanos((until - monotonic_ns()).max(0) as u64);
                     tokio::select! {
                         () = tokio::time::sleep(wait) => {}
+                        Some(command) = self.connection.commands.recv() => self.obey(command),
                         _ = stop.changed() => {}
                     }
                 }
@@ -198,6 +233,12 @@ impl Line {
                         biased;
                         frame = &mut reading => break frame,
                         _ = stop.changed() => {}
+                        Some(command) = self.connection.commands.recv() => {
+                            self.obey(command);
+                            if let Some(reason) = self.attend(writer).await {
+                                return reason;
+                            }
+                        }
                         () = tokio::time::sleep(Duration::from_nanos(wait as u64)) => {
                             if let Some(reason) = self.attend(writer).await {
                                 return reason;
@@ -222,6 +263,9 @@ impl Line {
         let now = monotonic_ns();
         self.outlet.borrow_mut().ring();
         self.publish_counts();
+        while let Ok(command) = self.connection.commands.try_recv() {
+            self.obey(command);
+        }
         if let Some(reason) = self.connection.session.on_timer(now) {
             return Some(reason);
         }
@@ -245,6 +289,36 @@ impl Line {
         None
     }
 
+    fn obey(&mut self, command: LineCommand) {
+        let connection = &mut self.connection;
+        match command {
+            LineCommand::SubscribeAgain(instrument) => {
+                let book = |stream: &&Stream| stream.instrument == instrument && stream.carries_book();
+                if let Some(stream) = connection.streams.iter().find(book) {
+                    connection.session.subscribe_again(&stream.name);
+                }
+            }
+            LineCommand::Add(streams) => {
+                connection.session.add(names(&streams));
+                connection.streams.extend(streams);
+            }
+            LineCommand::Learn(symbols) => {
+                for (symbol, instrument) in symbols {
+                    connection.decoder.learn(symbol.as_bytes(), instrument);
+                }
+            }
+            LineCommand::Remove(instruments) => {
+                let (gone, left): (Vec<Stream>, Vec<Stream>) = std::mem::take(&mut connection.streams)
+                    .into_iter()
+                    .partition(|stream| instruments.contains(&stream.instrument));
+                let mut ended = names(&gone);
+                ended.retain(|name| !left.iter().any(|stream| stream.name == *name));
+                connection.streams = left;
+                connection.session.remove(&ended);
+            }
+        }
+    }
+
     /// One frame. Sets `until_check` to 0 where the session has something to do.
     #[inline]
     fn frame(&mut self, frame: Frame<'_>, stamp: Stamp, until_check: &mut u32) -> Option<CloseReason> {
@@ -257,6 +331,10 @@ impl Line {
                         self.connection.session.on_data(stamp.monotonic_ns);
                     }
                     Ok(outcome) => {
+                        if outcome == Outcome::InstrumentsChanged {
+                            // One notice that waits covers this one.
+                            let _ = self.connection.changed.try_send(self.connection.market_instrument);
+                        }
                         self.connection.session.on_outcome(outcome, monotonic_ns());
                         *until_check = 0;
                     }
@@ -296,12 +374,12 @@ impl Line {
         connection.session.on_open(monotonic_ns());
         add(&connection.counters.connects, 1);
         connection.counters.is_open.store(true, Ordering::Relaxed);
-        let streams: Vec<&str> = connection.streams.iter().map(|stream| stream.name.as_str()).collect();
+        let streams = names(&connection.streams);
+        let count = streams.len();
         let address = format!("{}{}{}", endpoint.authority(), endpoint.prefix, connection.path);
         let detail = json!({ "endpoint": address, "tls": endpoint.tls, "streams": streams });
         self.record_session(SessionEvent::Connected, &detail);
-        let (label, id, count) =
-            (&self.connection.label, self.connection.id, streams_text(self.connection.streams.len()));
+        let (label, id, count) = (&self.connection.label, self.connection.id, streams_text(count));
         self.context.events.send(Severity::Info, format!("{label} #{id}: connected to {address}, {count}"));
     }
 
@@ -312,9 +390,13 @@ impl Line {
                 self.connection.counters.is_subscribed.store(true, Ordering::Relaxed);
                 self.record_session(
                     SessionEvent::Subscribed,
-                    &json!({ "streams": self.connection.streams.len() }),
+                    &json!({ "streams": names(&self.connection.streams).len() }),
                 );
                 self.context.events.send(Severity::Info, format!("{label} #{id}: subscribed"));
+            }
+            Milestone::FellBack(reason) => {
+                self.record_session(SessionEvent::Refused, &json!({ "reason": reason }));
+                self.context.events.send(Severity::Warning, format!("{label} #{id}: {reason}"));
             }
             Milestone::Refused(reason) => {
                 self.record_session(SessionEvent::Refused, &json!({ "reason": reason }));
@@ -349,19 +431,26 @@ impl Line {
         let now = wall_ns();
         let outlet: &mut dyn Sink = &mut *self.outlet.borrow_mut();
         for stream in &self.connection.streams {
-            outlet.push(&Gap {
-                header: Header::new(Kind::Gap, stream.instrument, now),
-                from_ns: now,
-                stream: stream.kind as u8,
-                reason: GapReason::Disconnected as u8,
-                ..Gap::zeroed()
-            });
+            // A book's snapshots are part of the stream of its deltas.
+            let own = |kind: &&Kind| **kind != Kind::BookSnapshot || !stream.carries_book();
+            for kind in stream.kinds.iter().filter(own) {
+                outlet.push(&Gap {
+                    header: Header::new(Kind::Gap, stream.instrument, now),
+                    from_ns: now,
+                    stream: *kind as u8,
+                    reason: GapReason::Disconnected as u8,
+                    ..Gap::zeroed()
+                });
+            }
         }
     }
 
     fn record_session(&mut self, event: SessionEvent, detail: &serde_json::Value) {
-        let body = detail.to_string();
-        let body = &body.as_bytes()[..body.len().min(MAX_BODY_BYTES)];
+        let mut body = detail.to_string();
+        if body.len() > MAX_BODY_BYTES {
+            body = json!({ "cut": "too long to be kept" }).to_string();
+        }
+        let body = body.as_bytes();
         let record = marketprism_core::record::Session {
             header: Header::new(Kind::Session, self.connection.market_instrument, wall_ns()),
             body: Body { start: 0, bytes: body.len() as u32 },

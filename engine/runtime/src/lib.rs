@@ -9,6 +9,7 @@ pub mod backoff;
 pub mod control;
 pub mod governor;
 pub mod io;
+mod lines;
 pub mod normaliser;
 pub mod outlet;
 pub mod plan;
@@ -25,7 +26,8 @@ pub mod telemetry;
 mod testing;
 pub mod tls;
 pub mod transport;
+pub mod universe;
 pub mod writer;
 
 pub use recorder::{ConnectionStatus, Ending, Recorder, StartError, Status};
-pub use settings::{LogSettings, Settings, Source, Threads, TransportChoice};
+pub use settings::{BookSettings, LogSettings, Settings, Source, Threads, TransportChoice};

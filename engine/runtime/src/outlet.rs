@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytemuck::Zeroable;
-use marketprism_core::record::{Book, Gap, GapReason, Header, Kind, Line, Record, Sink};
+use marketprism_core::record::{Book, Gap, GapReason, Header, Kind, Line, Record, Sink, Trade, flag};
 use marketprism_core::ring::{Doorbell, LineProducer};
 
 use crate::telemetry::add;
@@ -123,7 +123,8 @@ impl Lane {
                 let gap: &Gap = bytemuck::from_bytes(&line.0);
                 (gap.stream, (gap.from_id, gap.to_id.max(gap.from_id)), gap.records)
             }
-            _ => (header.kind, (first_id(line, header), header.sequence), 1),
+            Some(kind) => (stream_of(header, kind) as u8, (first_id(line, header, kind), header.sequence), 1),
+            None => (header.kind, (header.sequence, header.sequence), 1),
         };
         if stream == Kind::BookDelta as u8 || stream == Kind::BookSnapshot as u8 {
             self.lost_books.insert(header.instrument);
@@ -192,17 +193,34 @@ impl Sink for Outlet {
     }
 }
 
-/// The first id that a record covers: a book delta covers a range, and on linked books also the ids of other
-/// instruments since the delta before.
-fn first_id(line: &Line, header: &Header) -> u64 {
-    if header.kind != Kind::BookDelta as u8 {
-        return header.sequence;
+/// The stream that a lost record belongs to: the snapshots that start a chained book are part of that of its deltas.
+fn stream_of(header: &Header, kind: Kind) -> Kind {
+    let own = flag::REST | flag::PARTIAL | flag::DERIVED;
+    match kind {
+        Kind::BookSnapshot if header.flags & own == 0 => Kind::BookDelta,
+        other => other.stream(),
     }
-    let book: &Book = bytemuck::from_bytes(&line.0);
-    match u64::try_from(book.previous_id) {
-        Ok(previous) => previous.saturating_add(1).min(book.first_id),
-        // Not linked, or the venue named none.
-        Err(_) => book.first_id,
+}
+
+/// The first id that a record covers: a book delta covers a range, and on linked books also the ids of other
+/// instruments since the delta before; a trade may be several fills.
+fn first_id(line: &Line, header: &Header, kind: Kind) -> u64 {
+    match kind {
+        Kind::Trade | Kind::DetailedTrade => {
+            let trade: &Trade = bytemuck::from_bytes(&line.0);
+            trade.first_id()
+        }
+        Kind::BookDelta => {
+            let book: &Book = bytemuck::from_bytes(&line.0);
+            let first =
+                if book.checksum().is_some() || book.first_id == 0 { header.sequence } else { book.first_id };
+            match u64::try_from(book.previous_id) {
+                Ok(previous) => previous.saturating_add(1).min(first),
+                // Not linked, or the venue named none.
+                Err(_) => first,
+            }
+        }
+        _ => header.sequence,
     }
 }
 

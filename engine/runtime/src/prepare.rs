@@ -1,42 +1,47 @@
 //! Finding out what a configuration means today: definitions, symbols, streams.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use marketprism_core::instrument::{Instrument, Registry};
+use marketprism_core::instrument::{Instrument, InstrumentId, InstrumentType, Registry};
 use marketprism_core::record::Kind;
 use marketprism_core::venue::{Market, Venue};
 use marketprism_log::{StreamEnd, stream_ends};
 
-use crate::control::{ControlledMarket, fetch_instruments};
-use crate::plan::{Plan, plan};
+use crate::control::fetch_instruments;
+use crate::governor::Governors;
+use crate::lines::LineMarket;
+use crate::plan::{self, Needs, PlannedConnection};
 use crate::recorder::StartError;
 use crate::rest::{RestClient, RestMarket};
 use crate::settings::{Settings, Source};
 use crate::silence::ExpectedStream;
+use crate::stage::TrackedBook;
 use crate::telemetry::{EventSender, Severity};
 use crate::transport::Endpoint;
+use crate::universe::{is_pattern, select};
 
 /// So much of an existing log is read at the start to find where its streams ended.
 const RESUME_BYTES: u64 = 1 << 30;
 /// The definitions are waited for this long at the start; capture does not depend on them.
-const DEFINITIONS_LIMIT: Duration = Duration::from_secs(5);
+const DEFINITIONS_LIMIT: Duration = Duration::from_secs(10);
 
-/// One source with everything that was found out about it.
+/// One market with everything that was found out about it.
 pub(crate) struct Prepared {
-    pub(crate) venue: Arc<dyn Venue>,
-    pub(crate) market: &'static Market,
-    pub(crate) plan: Plan,
-    pub(crate) instruments: BTreeMap<u32, Instrument>,
-    pub(crate) market_instrument: u32,
-    pub(crate) websocket: Vec<Endpoint>,
+    pub(crate) line: LineMarket,
     pub(crate) rest: RestMarket,
+    /// What to record of it.
+    pub(crate) sources: Vec<Source>,
+    /// The instruments recorded, by id.
+    pub(crate) instruments: BTreeMap<InstrumentId, Instrument>,
+    pub(crate) needs: Needs,
+    pub(crate) connections: Vec<PlannedConnection>,
     pub(crate) definitions_missing: bool,
 }
 
-/// Fetches definitions and plans the connections of every source.
+/// Fetches definitions and plans the connections of every market.
 pub(crate) fn prepare(
     settings: &Settings,
     venues: &[Arc<dyn Venue>],
@@ -48,69 +53,168 @@ pub(crate) fn prepare(
         .enable_all()
         .build()
         .map_err(|error| StartError::System(format!("cannot start a runtime: {error}")))?;
-    let mut prepared = Vec::new();
-    for source in &settings.sources {
-        prepared.push(runtime.block_on(prepare_source(source, venues, client, registry, events))?);
+    let mut prepared: Vec<Prepared> = Vec::new();
+    let mut governors = Governors::default();
+    for sources in by_market(&settings.sources) {
+        let mut preparing = Preparing { venues, client, registry, governors: &mut governors, events };
+        prepared.push(runtime.block_on(preparing.market(sources))?);
     }
     if prepared.is_empty() {
         return Err(StartError::Settings("nothing to record: no market is configured".into()));
     }
+    check_connections(&prepared)?;
     Ok(prepared)
 }
 
-async fn prepare_source(
-    source: &Source,
-    venues: &[Arc<dyn Venue>],
-    client: &RestClient,
-    registry: &mut Registry,
-    events: &EventSender,
-) -> Result<Prepared, StartError> {
-    let settings = StartError::Settings;
-    let venue = venues.iter().find(|venue| venue.name() == source.venue);
-    let venue = venue.ok_or_else(|| settings(format!("unknown venue \"{}\"", source.venue)))?;
-    let market = venue.market(&source.market);
-    let market =
-        market.ok_or_else(|| settings(format!("{} has no market \"{}\"", source.venue, source.market)))?;
-    let websocket = endpoints(&source.websocket, market.websocket)?;
-    let rest = RestMarket::new(client.clone(), market, endpoints(&source.rest, market.rest)?);
-    let label = format!("{}/{}", source.venue, source.market);
+/// Sources of one market together, in the order of their first mention.
+fn by_market(sources: &[Source]) -> Vec<Vec<Source>> {
+    let mut groups: Vec<Vec<Source>> = Vec::new();
+    for source in sources {
+        let same = |group: &&mut Vec<Source>| {
+            group.first().is_some_and(|first| first.venue == source.venue && first.market == source.market)
+        };
+        match groups.iter_mut().find(same) {
+            Some(group) => group.push(source.clone()),
+            None => groups.push(vec![source.clone()]),
+        }
+    }
+    groups
+}
 
-    let fetch = fetch_instruments(&**venue, market, &rest);
-    let definitions = match tokio::time::timeout(DEFINITIONS_LIMIT, fetch).await {
-        Ok(Ok((definitions, problems))) => {
-            problems
-                .into_iter()
-                .for_each(|problem| events.send(Severity::Warning, format!("{label}: {problem}")));
-            Some(definitions)
+/// Some venues allow so many connections from one address, whatever they carry.
+fn check_connections(prepared: &[Prepared]) -> Result<(), StartError> {
+    let mut by_address: HashMap<String, usize> = HashMap::new();
+    for market in prepared {
+        let Some(limit) = market.line.market.connections else { continue };
+        let Some(endpoint) = market.line.websocket.first() else { continue };
+        let count = by_address.entry(endpoint.authority()).or_default();
+        *count += market.connections.len();
+        if *count > limit {
+            return Err(StartError::Settings(format!(
+                "{}: {count} connections to {} are needed, and the venue allows {limit} from one address; record fewer \
+                 instruments or channels here",
+                market.line.label(),
+                endpoint.authority()
+            )));
         }
-        Ok(Err(error)) => {
-            events.send(
-                Severity::Warning,
-                format!("{label}: no definitions yet, capture starts without: {error}"),
-            );
-            None
+    }
+    Ok(())
+}
+
+struct Preparing<'a> {
+    venues: &'a [Arc<dyn Venue>],
+    client: &'a RestClient,
+    registry: &'a mut Registry,
+    governors: &'a mut Governors,
+    events: &'a EventSender,
+}
+
+impl Preparing<'_> {
+    async fn market(&mut self, sources: Vec<Source>) -> Result<Prepared, StartError> {
+        let settings = StartError::Settings;
+        let Some(first) = sources.first() else { return Err(settings("a market without a source".into())) };
+        let venue = self.venues.iter().find(|venue| venue.name() == first.venue);
+        let venue = venue.ok_or_else(|| settings(format!("unknown venue \"{}\"", first.venue)))?;
+        let market = venue.market(&first.market);
+        let market =
+            market.ok_or_else(|| settings(format!("{} has no market \"{}\"", first.venue, first.market)))?;
+        let websocket = endpoints(&first.websocket, market.websocket)?;
+        let rest = endpoints(&first.rest, market.rest)?;
+        let authority =
+            |endpoints: &[Endpoint]| endpoints.first().map(Endpoint::authority).unwrap_or_default();
+        let connects = self.governors.of(&authority(&websocket), "connects", market.connects);
+        let weight = self.governors.of(&authority(&rest), "REST weight", market.rest_weight);
+        let rest = RestMarket::new(self.client.clone(), market, rest, weight);
+        let (instrument, _) = self.registry.define(Instrument::market(&first.venue, &first.market));
+        let line = LineMarket { venue: Arc::clone(venue), market, instrument, websocket, governor: connects };
+
+        let definitions = self.definitions(&line, &rest).await;
+        let definitions_missing = definitions.is_none();
+        let (instruments, needs) = self.plan(&line, &sources, definitions)?;
+        let connections = plan::connections(market, needs.streams.clone());
+        Ok(Prepared { line, rest, sources, instruments, needs, connections, definitions_missing })
+    }
+
+    /// The market's list, where it can be had in time.
+    async fn definitions(&self, line: &LineMarket, rest: &RestMarket) -> Option<Vec<Instrument>> {
+        let fetch = fetch_instruments(&*line.venue, line.market, rest);
+        let problem = match tokio::time::timeout(DEFINITIONS_LIMIT, fetch).await {
+            Ok(Ok((definitions, problems))) => {
+                for problem in problems {
+                    self.events.send(Severity::Warning, format!("{}: {problem}", line.label()));
+                }
+                return Some(definitions);
+            }
+            Ok(Err(error)) => format!(": {error}"),
+            Err(_) => String::new(),
+        };
+        let text = format!("{}: no definitions yet, capture starts without{problem}", line.label());
+        self.events.send(Severity::Warning, text);
+        None
+    }
+
+    /// The instruments of all sources with their ids, and what they need.
+    fn plan(
+        &mut self,
+        line: &LineMarket,
+        sources: &[Source],
+        definitions: Option<Vec<Instrument>>,
+    ) -> Result<(BTreeMap<InstrumentId, Instrument>, Needs), StartError> {
+        let faulty = |error: String| StartError::Settings(format!("{}: {error}", line.label()));
+        let mut instruments = BTreeMap::new();
+        let mut needs = Needs::default();
+        for source in sources {
+            let chosen = self.select(line, source, definitions.as_deref())?;
+            let list: Vec<&Instrument> = chosen.values().collect();
+            let own = plan::needs(&*line.venue, line.market, &source.channels, &list).map_err(faulty)?;
+            needs.add(own);
+            instruments.extend(chosen);
         }
-        Err(_) => {
-            events.send(Severity::Warning, format!("{label}: no definitions yet, capture starts without"));
-            None
+        let channels: Vec<String> = sources.iter().flat_map(|source| source.channels.clone()).collect();
+        if let Some(entry) = self.registry.get(line.instrument) {
+            needs.add(plan::market_needs(&*line.venue, line.market, &channels, entry).map_err(faulty)?);
         }
-    };
-    let definitions_missing = definitions.is_none();
-    let instruments = select(source, definitions, registry, events)?;
-    let (market_instrument, _) = registry.define(Instrument::market(&source.venue, &source.market));
-    let chosen: Vec<&Instrument> = instruments.values().collect();
-    let plan = plan(&**venue, market, &source.channels, &chosen)
-        .map_err(|error| settings(format!("{label}: {error}")))?;
-    Ok(Prepared {
-        venue: Arc::clone(venue),
-        market,
-        plan,
-        instruments,
-        market_instrument,
-        websocket,
-        rest,
-        definitions_missing,
-    })
+        plan::one_of_a_kind(&needs.streams).map_err(faulty)?;
+        Ok((instruments, needs))
+    }
+
+    /// The instruments that a source names, with their ids.
+    fn select(
+        &mut self,
+        line: &LineMarket,
+        source: &Source,
+        definitions: Option<&[Instrument]>,
+    ) -> Result<BTreeMap<InstrumentId, Instrument>, StartError> {
+        let mut selected = BTreeMap::new();
+        let mut adopt = |registry: &mut Registry, definition: Instrument| {
+            let (id, _) = registry.define(definition);
+            if let Some(instrument) = registry.get(id) {
+                selected.insert(id, instrument.clone());
+            }
+        };
+        if let Some(definitions) = definitions {
+            let selection = select(source, definitions);
+            for symbol in selection.missing {
+                let text = format!("{}: no instrument \"{symbol}\"; it is left out", line.label());
+                self.events.send(Severity::Error, text);
+            }
+            selection.instruments.into_iter().for_each(|definition| adopt(self.registry, definition.clone()));
+        } else {
+            for symbol in source.symbols.iter().filter(|symbol| !is_pattern(symbol)) {
+                let known = self.registry.find(&source.venue, &source.market, symbol);
+                let held = known.and_then(|id| self.registry.get(id).cloned());
+                let unknown = || Instrument::unknown(&source.venue, &source.market, symbol);
+                adopt(self.registry, held.unwrap_or_else(unknown));
+            }
+        }
+        // A list that does not answer yet may still bring what the patterns name.
+        let hopeful = definitions.is_none() && source.symbols.iter().any(|symbol| is_pattern(symbol));
+        if selected.values().all(|i| i.instrument_type == InstrumentType::Index) && !hopeful {
+            let text = format!("{}: none of the configured symbols exists", line.label());
+            return Err(StartError::Settings(text));
+        }
+        Ok(selected)
+    }
 }
 
 fn endpoints(configured: &[String], built_in: &[&str]) -> Result<Vec<Endpoint>, StartError> {
@@ -128,9 +232,12 @@ pub(crate) fn resume(
     prepared: &[Prepared],
     events: &EventSender,
 ) -> BTreeMap<(u32, Kind), StreamEnd> {
-    let connections = prepared.iter().flat_map(|source| &source.plan.connections);
-    let streams = connections.flat_map(|connection| &connection.streams);
-    let wanted: HashSet<(u32, Kind)> = streams.map(|stream| (stream.instrument, stream.kind)).collect();
+    let streams = prepared.iter().flat_map(|market| &market.needs.streams);
+    let kinds = |stream: &marketprism_core::venue::Stream| {
+        let instrument = stream.instrument;
+        stream.kinds.iter().map(move |kind| (instrument, *kind)).collect::<Vec<_>>()
+    };
+    let wanted: HashSet<(u32, Kind)> = streams.flat_map(kinds).collect();
     stream_ends(data_dir, &wanted, RESUME_BYTES).unwrap_or_else(|error| {
         let text =
             format!("where the streams ended is not known, so that no hole until now is reported: {error}");
@@ -139,71 +246,33 @@ pub(crate) fn resume(
     })
 }
 
-/// The instruments that a source names, with their ids.
-fn select(
-    source: &Source,
-    definitions: Option<Vec<Instrument>>,
-    registry: &mut Registry,
-    events: &EventSender,
-) -> Result<BTreeMap<u32, Instrument>, StartError> {
-    let mut by_symbol: BTreeMap<String, Instrument> = BTreeMap::new();
-    let known = definitions.is_some();
-    for definition in definitions.unwrap_or_default() {
-        by_symbol.insert(definition.venue_symbol.clone(), definition);
-    }
-    let mut selected = BTreeMap::new();
-    for symbol in &source.symbols {
-        let held = || {
-            let id = registry.find(&source.venue, &source.market, symbol)?;
-            registry.get(id).cloned()
-        };
-        let definition = match by_symbol.remove(symbol) {
-            Some(definition) => definition,
-            None if known => {
-                let text =
-                    format!("{}/{}: no instrument \"{symbol}\"; it is left out", source.venue, source.market);
-                events.send(Severity::Error, text);
-                continue;
-            }
-            None => held().unwrap_or_else(|| Instrument::unknown(&source.venue, &source.market, symbol)),
-        };
-        let (id, _) = registry.define(definition);
-        if let Some(instrument) = registry.get(id) {
-            selected.insert(id, instrument.clone());
-        }
-    }
-    if selected.is_empty() {
-        let text = format!("{}/{}: none of the configured symbols exists", source.venue, source.market);
-        return Err(StartError::Settings(text));
-    }
-    Ok(selected)
+/// The books among some streams, and whether their quotes have to be derived.
+pub(crate) fn tracked_books(market: &Market, needs: &Needs) -> Vec<TrackedBook> {
+    let quotes = needs.streams.iter().filter(|stream| stream.kinds.contains(&Kind::Quote));
+    let quoted: HashSet<InstrumentId> = quotes.map(|stream| stream.instrument).collect();
+    let books = needs.streams.iter().filter(|stream| stream.carries_book());
+    books
+        .map(|stream| TrackedBook {
+            instrument: stream.instrument,
+            continuity: market.continuity,
+            derive_quotes: !quoted.contains(&stream.instrument),
+        })
+        .collect()
 }
 
-/// Every stream that is subscribed, with a name for people.
-pub(crate) fn expected_streams(prepared: &[Prepared]) -> Vec<ExpectedStream> {
-    let of_source = |source: &Prepared| {
-        let market = format!("{}/{}", source.venue.name(), source.market.name);
-        let streams = source.plan.connections.iter().flat_map(|connection| &connection.streams);
-        let named = streams.map(|stream| {
-            let symbol = source.instruments.get(&stream.instrument).map_or("", |i| i.venue_symbol.as_str());
-            let label = format!("{market} {symbol}");
-            ExpectedStream { instrument: stream.instrument, kind: stream.kind, label }
-        });
-        named.collect::<Vec<_>>()
-    };
-    prepared.iter().flat_map(of_source).collect()
-}
-
-impl Prepared {
-    /// The part that control needs.
-    pub(crate) fn controlled(self) -> ControlledMarket {
-        ControlledMarket {
-            venue: self.venue,
-            market: self.market,
-            rest: self.rest,
-            instruments: self.instruments,
-            polls: self.plan.polls,
-            definitions_missing: self.definitions_missing,
-        }
-    }
+/// The streams that have to deliver, with a name for people. Trades of options may be days apart.
+pub(crate) fn expected_streams(
+    label: &str,
+    needs: &Needs,
+    instruments: &BTreeMap<InstrumentId, Instrument>,
+) -> Vec<ExpectedStream> {
+    let expected = needs.streams.iter().filter_map(|stream| {
+        let instrument = instruments.get(&stream.instrument)?;
+        let kind = *stream.kinds.first()?;
+        let rare = matches!(instrument.instrument_type, InstrumentType::Option | InstrumentType::Combo)
+            && matches!(kind, Kind::Trade | Kind::AggTrade | Kind::Candle);
+        let label = format!("{label} {}", instrument.venue_symbol);
+        (!rare).then_some(ExpectedStream { instrument: stream.instrument, kind, label })
+    });
+    expected.collect()
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -108,7 +108,7 @@ pub(crate) type WriterThread = JoinHandle<Result<(u64, u64), LogError>>;
 pub(crate) struct Known {
     pub(crate) id: u32,
     pub(crate) label: String,
-    pub(crate) streams: usize,
+    pub(crate) streams: Arc<AtomicUsize>,
     pub(crate) counters: Arc<ConnectionCounters>,
 }
 
@@ -118,14 +118,14 @@ pub struct Recorder {
     pub(crate) capture: Vec<JoinHandle<()>>,
     pub(crate) stages: Vec<JoinHandle<()>>,
     pub(crate) writer: Option<WriterThread>,
-    pub(crate) known: Vec<Known>,
+    pub(crate) known: Arc<Mutex<Vec<Known>>>,
     pub(crate) dropped: Vec<Arc<AtomicU64>>,
     pub(crate) io_statistics: Vec<Arc<Mutex<u64>>>,
     pub(crate) stage_statistics: Vec<Arc<Mutex<NormaliserStatistics>>>,
     pub(crate) writer_statistics: Arc<Mutex<WriterStatistics>>,
     pub(crate) control: Arc<ControlCounters>,
     pub(crate) events: Events,
-    pub(crate) instruments: BTreeMap<u32, Instrument>,
+    pub(crate) instruments: Arc<Mutex<BTreeMap<u32, Instrument>>>,
     pub(crate) recovery: Recovery,
     pub(crate) first_sequence: u64,
     pub(crate) transport: transport::Kind,
@@ -167,9 +167,9 @@ impl Recorder {
         &self.events
     }
 
-    /// The instruments recorded, by id.
-    pub fn instruments(&self) -> &BTreeMap<u32, Instrument> {
-        &self.instruments
+    /// The instruments recorded now, by id.
+    pub fn instruments(&self) -> BTreeMap<u32, Instrument> {
+        lock(&self.instruments).clone()
     }
 
     /// How everything is now; numbers are at most a few tens of milliseconds old.
@@ -179,7 +179,7 @@ impl Recorder {
             merge(&mut normalisers, &lock(slot));
         }
         Status {
-            connections: self.known.iter().map(Known::status).collect(),
+            connections: lock(&self.known).iter().map(Known::status).collect(),
             dropped: self.dropped.iter().map(|counter| counter.load(Ordering::Relaxed)).sum(),
             normalisers,
             writer: lock(&self.writer_statistics).clone(),
@@ -202,17 +202,30 @@ impl Recorder {
         let (mut last, mut since) = (u64::MAX, Instant::now());
         while start.elapsed() < limit {
             let status = self.status();
-            let passed: u64 = status.normalisers.counts.records.iter().sum();
-            let progress = status.frames() + passed + status.writer.records;
+            let counts = &status.normalisers.counts;
+            let passed: u64 = counts.records.iter().sum();
+            // Snapshots of books go on while nothing comes.
+            let progress = status.frames() + passed - counts.derived;
             if progress != last {
                 (last, since) = (progress, Instant::now());
             }
-            if since.elapsed() >= quiet && status.writer.records == passed {
-                return true;
+            if since.elapsed() >= quiet {
+                return self.wait_until_written(passed, start + limit);
             }
             std::thread::sleep(Duration::from_millis(20));
         }
         false
+    }
+
+    /// Waits until so many records are written.
+    fn wait_until_written(&self, records: u64, until: Instant) -> bool {
+        while self.status().writer.records < records {
+            if Instant::now() >= until {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        true
     }
 
     /// Stops in the order of the data: sockets, normalisers, writer. Everything read is written.
@@ -251,7 +264,7 @@ impl Known {
         ConnectionStatus {
             id: self.id,
             label: self.label.clone(),
-            streams: self.streams,
+            streams: self.streams.load(Ordering::Relaxed),
             is_open: counters.is_open.load(Ordering::Relaxed),
             is_subscribed: counters.is_subscribed.load(Ordering::Relaxed),
             frames: counters.frames.load(Ordering::Relaxed),
@@ -271,6 +284,10 @@ fn merge(all: &mut NormaliserStatistics, one: &NormaliserStatistics) {
     all.counts.snapshots_used += one.counts.snapshots_used;
     all.counts.snapshots_unused += one.counts.snapshots_unused;
     all.counts.books_lost += one.counts.books_lost;
+    all.counts.books_crossed += one.counts.books_crossed;
+    all.verified_checksums += one.verified_checksums;
+    all.counts.derived += one.counts.derived;
+    all.book_memory_bytes += one.book_memory_bytes;
     all.books = (all.books.0 + one.books.0, all.books.1 + one.books.1);
     all.silent_streams += one.silent_streams;
     all.tops.extend_from_slice(&one.tops);

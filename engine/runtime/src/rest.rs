@@ -72,6 +72,8 @@ impl RestError {
 pub struct Answer {
     /// The body.
     pub body: Bytes,
+    /// Wall clock when the request was sent, nanoseconds.
+    pub request_ns: i64,
     /// Wall clock when its last byte had been read, nanoseconds.
     pub receive_ns: i64,
 }
@@ -105,15 +107,14 @@ pub struct RestMarket {
 
 impl RestMarket {
     /// For a market reached at `endpoints`, first choice first.
-    pub fn new(client: RestClient, market: &'static Market, endpoints: Vec<Endpoint>) -> RestMarket {
-        let window_ns = 60_000_000_000;
-        RestMarket {
-            client,
-            market,
-            backoff: Mutex::new(Backoff::new(endpoints.len(), 1)),
-            endpoints,
-            governor: Arc::new(Mutex::new(Governor::new(market.weight_per_minute, window_ns))),
-        }
+    pub fn new(
+        client: RestClient,
+        market: &'static Market,
+        endpoints: Vec<Endpoint>,
+        governor: Arc<Mutex<Governor>>,
+    ) -> RestMarket {
+        let backoff = Mutex::new(Backoff::new(endpoints.len(), 1));
+        RestMarket { client, market, backoff, endpoints, governor }
     }
 
     /// Sends a request as soon as the limits allow it.
@@ -160,6 +161,7 @@ impl RestMarket {
             .header(USER_AGENT, concat!("marketprism/", env!("CARGO_PKG_VERSION")))
             .body(Empty::new())
             .map_err(|error| connection(error.to_string()))?;
+        let request_ns = wall_ns();
         let response =
             self.client.client.request(request).await.map_err(|error| connection(with_causes(&error)))?;
         let (head, body) = response.into_parts();
@@ -167,7 +169,7 @@ impl RestMarket {
         let body = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
         let body = body.map_err(|error| connection(format!("reading the answer: {error}")))?.to_bytes();
         match head.status {
-            StatusCode::OK => Ok(Answer { body, receive_ns: wall_ns() }),
+            StatusCode::OK => Ok(Answer { body, request_ns, receive_ns: wall_ns() }),
             StatusCode::TOO_MANY_REQUESTS | StatusCode::IM_A_TEAPOT => {
                 let pause = retry_after(&head.headers);
                 lock(&self.governor).close_until(monotonic_ns() + pause.as_nanos() as i64);
@@ -183,9 +185,8 @@ impl RestMarket {
 
     /// The venue's own count of what this address has used.
     fn observe(&self, headers: &HeaderMap) {
-        let used =
-            headers.get(self.market.used_weight_header).and_then(|value| value.to_str().ok()?.parse().ok());
-        if let Some(used) = used {
+        let header = self.market.used_weight_header.and_then(|name| headers.get(name));
+        if let Some(used) = header.and_then(|value| value.to_str().ok()?.parse().ok()) {
             lock(&self.governor).observe_used(monotonic_ns(), used);
         }
     }

@@ -3,11 +3,13 @@
 //! The I/O thread drives it with monotonic time; tests drive it with a simulated clock.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
-use marketprism_core::venue::{Market, Outcome, Stream, Venue};
+use marketprism_core::venue::{Accepted, Market, Outcome, Venue};
 
 use crate::backoff::Backoff;
+use crate::governor::Governor;
 
 /// A request must be answered within this time.
 const ACKNOWLEDGE_LIMIT_NS: i64 = 10_000_000_000;
@@ -15,8 +17,10 @@ const ACKNOWLEDGE_LIMIT_NS: i64 = 10_000_000_000;
 const ROTATION_MARGIN: Duration = Duration::from_secs(300);
 /// One second, nanoseconds.
 const SECOND_NS: i64 = 1_000_000_000;
-/// Pongs that may wait for their turn; more means the venue floods us.
-const MAX_WAITING_PONGS: usize = 16;
+/// Pongs and other replies that may wait for their turn; more means the venue floods us.
+const MAX_WAITING_REPLIES: usize = 16;
+/// Milestones that may wait to be taken; a venue that refuses everything does not fill the memory.
+const MAX_MILESTONES: usize = 256;
 
 /// Something to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +83,8 @@ pub enum Milestone {
     Subscribed,
     /// The venue refused a request; the others go on. Holds its words.
     Refused(String),
+    /// The venue refused some streams, which are subscribed in another form. Says why.
+    FellBack(String),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,19 +97,46 @@ enum Phase {
     Open { since_ns: i64 },
 }
 
+/// Something to ask of the venue.
+enum Ask {
+    /// Opens the connection: heartbeats, authentication. Holds the text and what it is.
+    Open(String, &'static str),
+    /// Subscribes these streams.
+    Subscribe(Vec<String>),
+    /// Ends these subscriptions, and where the flag says so begins them again, for a new snapshot.
+    Unsubscribe(Vec<String>, bool),
+}
+
+/// A request that was sent and is not answered in full.
+struct Unanswered {
+    id: u64,
+    ask: Ask,
+    sent_ns: i64,
+    /// Refusals so far: venues that answer for each stream do not always say for which.
+    refusals: usize,
+}
+
 /// One connection's state machine.
 pub struct Session {
+    venue: Arc<dyn Venue>,
     market: &'static Market,
-    requests: Vec<String>,
+    /// Streams that every connection subscribes.
+    streams: Vec<String>,
     phase: Phase,
     backoff: Backoff,
-    next_request: usize,
-    /// Requests sent and not answered, with their time.
-    unanswered: VecDeque<(u64, i64)>,
-    pongs: VecDeque<Vec<u8>>,
+    asks: VecDeque<Ask>,
+    /// Streams to be subscribed anew, for a snapshot.
+    again: Vec<String>,
+    next_id: u64,
+    unanswered: VecDeque<Unanswered>,
+    replies: VecDeque<Transmit>,
     /// Times of the last messages sent, for pacing.
     sent: VecDeque<i64>,
+    requests: Option<Governor>,
+    /// The venue's limit allows no request before this time.
+    next_request_ns: i64,
     last_receive_ns: i64,
+    last_keep_alive_ns: i64,
     data_frames: u64,
     subscribed: bool,
     refused: bool,
@@ -112,32 +145,30 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session that subscribes `streams` on every connection that it opens.
+    /// A session that subscribes `streams`, each name once, on every connection that it opens.
     pub fn new(
-        venue: &dyn Venue,
+        venue: Arc<dyn Venue>,
         market: &'static Market,
-        streams: &[Stream],
+        streams: Vec<String>,
         endpoints: usize,
         seed: u64,
     ) -> Session {
-        let requests = streams
-            .chunks(market.streams_per_request.max(1))
-            .enumerate()
-            .map(|(index, chunk)| {
-                let names: Vec<&str> = chunk.iter().map(|stream| stream.name.as_str()).collect();
-                venue.subscribe(index as u64 + 1, &names)
-            })
-            .collect();
         Session {
+            venue,
             market,
-            requests,
+            streams,
             phase: Phase::Down { retry_ns: i64::MIN },
             backoff: Backoff::new(endpoints, seed),
-            next_request: 0,
+            asks: VecDeque::new(),
+            again: Vec::new(),
+            next_id: 1,
             unanswered: VecDeque::new(),
-            pongs: VecDeque::new(),
+            replies: VecDeque::new(),
             sent: VecDeque::new(),
+            requests: None,
+            next_request_ns: i64::MIN,
             last_receive_ns: 0,
+            last_keep_alive_ns: 0,
             data_frames: 0,
             subscribed: false,
             refused: false,
@@ -160,16 +191,59 @@ impl Session {
     /// The WebSocket is open.
     pub fn on_open(&mut self, now_ns: i64) {
         self.phase = Phase::Open { since_ns: now_ns };
-        self.next_request = 0;
+        self.asks.clear();
+        self.again.clear();
         self.unanswered.clear();
-        self.pongs.clear();
+        self.replies.clear();
         self.sent.clear();
+        let window = |limit: marketprism_core::venue::Allowance| limit.window.as_nanos() as i64;
+        self.next_request_ns = i64::MIN;
+        self.requests = self.market.requests.map(|limit| Governor::new(limit.most, window(limit)));
         self.last_receive_ns = now_ns;
+        self.last_keep_alive_ns = now_ns;
         self.data_frames = 0;
         self.subscribed = false;
         self.refused = false;
         self.milestones.clear();
         self.closing = None;
+        self.next_id = 1;
+        let opening = self.venue.opening(self.market, 1);
+        self.asks.extend(opening.into_iter().map(|opening| Ask::Open(opening.text, opening.purpose)));
+        self.ask_for(&self.streams.clone());
+    }
+
+    /// Queues the subscription of streams.
+    fn ask_for(&mut self, streams: &[String]) {
+        let chunks = streams.chunks(self.market.streams_per_request.max(1));
+        self.asks.extend(chunks.map(|chunk| Ask::Subscribe(chunk.to_vec())));
+    }
+
+    /// Streams to carry from now on.
+    pub fn add(&mut self, streams: Vec<String>) {
+        let new: Vec<String> = streams.into_iter().filter(|name| !self.streams.contains(name)).collect();
+        if let Phase::Open { .. } = self.phase {
+            self.ask_for(&new);
+        }
+        self.streams.extend(new);
+    }
+
+    /// Streams that are no longer wanted.
+    pub fn remove(&mut self, streams: &[String]) {
+        self.streams.retain(|name| !streams.contains(name));
+        if let Phase::Open { .. } = self.phase {
+            let chunks = streams.chunks(self.market.streams_per_request.max(1));
+            self.asks.extend(chunks.map(|chunk| Ask::Unsubscribe(chunk.to_vec(), false)));
+        }
+    }
+
+    /// Asks for a new snapshot of a stream by subscribing it anew. Nothing is done while the connection is down, since
+    /// the next one brings a snapshot anyway.
+    pub fn subscribe_again(&mut self, stream: &str) {
+        let known = self.streams.iter().any(|name| name == stream);
+        if matches!(self.phase, Phase::Open { .. }) && known && !self.again.iter().any(|name| name == stream)
+        {
+            self.again.push(stream.to_owned());
+        }
     }
 
     /// A data frame came; the hot path.
@@ -184,66 +258,218 @@ impl Session {
         self.last_receive_ns = now_ns;
         match outcome {
             Outcome::Data => self.data_frames += 1,
-            Outcome::Acknowledged(id) => {
-                self.unanswered.retain(|(request, _)| *request != id);
-                self.check_subscribed();
-            }
-            Outcome::Refused { id, reason } => {
-                self.unanswered.retain(|(request, _)| Some(*request) != id);
-                self.refused = true;
-                if self.milestones.len() < self.requests.len() + 1 {
-                    self.milestones.push_back(Milestone::Refused(reason));
-                }
-            }
+            Outcome::Acknowledged { id, accepted } => self.on_acknowledged(id, accepted),
+            Outcome::Refused { id, reason } => self.on_refused(id, &reason),
+            Outcome::Reply(text) => self.reply(Transmit::Text(text.to_owned())),
+            Outcome::Alive | Outcome::InstrumentsChanged => {}
             Outcome::Closing => self.closing = Some(CloseReason::ClosingNotice),
         }
     }
 
+    /// The request that an answer is about.
+    fn answered(&mut self, id: Option<u64>) -> Option<usize> {
+        match id {
+            Some(id) => self.unanswered.iter().position(|request| request.id == id),
+            None => (!self.unanswered.is_empty()).then_some(0),
+        }
+    }
+
+    fn on_acknowledged(&mut self, id: Option<u64>, accepted: Accepted) {
+        let Some(index) = self.answered(id) else { return };
+        if let Accepted::Some(names) = &accepted
+            && let Some(request) = self.unanswered.get_mut(index)
+            && let Ask::Subscribe(streams) | Ask::Unsubscribe(streams, false) = &mut request.ask
+        {
+            streams.retain(|stream| !names.contains(stream));
+            if streams.len() > request.refusals {
+                return;
+            }
+        }
+        let Some(request) = self.unanswered.remove(index) else { return };
+        match (request.ask, accepted) {
+            (Ask::Subscribe(streams), Accepted::Only(names)) => {
+                let missing: Vec<String> = streams.into_iter().filter(|name| !names.contains(name)).collect();
+                if !missing.is_empty() {
+                    self.refuse(&missing, "not among the streams that the venue accepted");
+                }
+            }
+            (Ask::Unsubscribe(streams, true), Accepted::Some(names)) => {
+                // Each answer is for some of them: those can begin again.
+                let (done, left): (Vec<String>, Vec<String>) =
+                    streams.into_iter().partition(|name| names.contains(name));
+                self.ask_for(&done);
+                if !left.is_empty() {
+                    let ask = Ask::Unsubscribe(left, true);
+                    self.unanswered.insert(index, Unanswered { ask, ..request });
+                }
+            }
+            (Ask::Unsubscribe(streams, true), _) => self.ask_for(&streams),
+            _ => {}
+        }
+        self.check_subscribed();
+    }
+
+    fn on_refused(&mut self, id: Option<u64>, reason: &str) {
+        let Some(index) = self.answered(id) else {
+            self.note(Milestone::Refused(reason.to_owned()));
+            return;
+        };
+        let Some(request) = self.unanswered.get_mut(index) else { return };
+        request.refusals += 1;
+        let streams = match &mut request.ask {
+            Ask::Open(_, purpose) => {
+                let text = format!("{purpose}: {reason}");
+                self.unanswered.remove(index);
+                self.note(Milestone::Refused(text));
+                return;
+            }
+            // What is not subscribed need not be ended.
+            Ask::Unsubscribe(streams, again) => {
+                let streams = if *again { std::mem::take(streams) } else { vec![] };
+                self.unanswered.remove(index);
+                self.ask_for(&streams);
+                return;
+            }
+            Ask::Subscribe(streams) => streams,
+        };
+        if streams.iter().any(|stream| self.venue.fallback(stream, reason).is_some()) {
+            let streams = std::mem::take(streams);
+            self.unanswered.remove(index);
+            self.fall_back(&streams, reason);
+        } else {
+            let answered = request.refusals >= streams.len();
+            self.refused = true;
+            if answered {
+                self.unanswered.remove(index);
+            }
+            self.note(Milestone::Refused(reason.to_owned()));
+        }
+    }
+
+    /// Takes the venue's other form of streams that it refused.
+    fn fall_back(&mut self, streams: &[String], reason: &str) {
+        let mut replaced = Vec::new();
+        for stream in streams {
+            let other = self.venue.fallback(stream, reason).unwrap_or_else(|| stream.clone());
+            if let Some(name) = self.streams.iter_mut().find(|name| *name == stream) {
+                name.clone_from(&other);
+            }
+            replaced.push(other);
+        }
+        self.note(Milestone::FellBack(format!(
+            "{reason}; {} streams in another form instead",
+            replaced.len()
+        )));
+        self.ask_for(&replaced);
+    }
+
+    fn refuse(&mut self, streams: &[String], reason: &str) {
+        self.refused = true;
+        self.note(Milestone::Refused(format!("{reason}: {}", streams.join(", "))));
+    }
+
+    fn note(&mut self, milestone: Milestone) {
+        if self.milestones.len() < MAX_MILESTONES {
+            self.milestones.push_back(milestone);
+        }
+    }
+
     fn check_subscribed(&mut self) {
-        let answered = self.unanswered.is_empty() && self.next_request == self.requests.len();
+        let answered = self.unanswered.is_empty() && self.asks.is_empty();
         if answered && !self.subscribed && !self.refused {
             self.subscribed = true;
-            self.milestones.push_back(Milestone::Subscribed);
+            self.note(Milestone::Subscribed);
         }
     }
 
     /// A ping came; its payload goes back.
     pub fn on_ping(&mut self, payload: &[u8], now_ns: i64) {
         self.last_receive_ns = now_ns;
-        if self.pongs.len() == MAX_WAITING_PONGS {
-            self.pongs.pop_front();
-        }
-        self.pongs.push_back(payload.to_vec());
+        self.reply(Transmit::Pong(payload.to_vec()));
     }
 
-    /// The next thing to send now, within the venue's message rate. Pongs go first.
-    pub fn poll_transmit(&mut self, now_ns: i64) -> Option<Transmit> {
-        if self.pongs.is_empty() && self.next_request == self.requests.len() {
-            return None;
+    fn reply(&mut self, reply: Transmit) {
+        if self.replies.len() == MAX_WAITING_REPLIES {
+            self.replies.pop_front();
         }
+        self.replies.push_back(reply);
+    }
+
+    /// The next thing to send now, within the venue's message rate. Replies go first.
+    pub fn poll_transmit(&mut self, now_ns: i64) -> Option<Transmit> {
         if !self.may_send(now_ns) {
             return None;
         }
-        let transmit = match self.pongs.pop_front() {
-            Some(payload) => Transmit::Pong(payload),
-            None => {
-                let text = self.requests.get(self.next_request)?.clone();
-                self.next_request += 1;
-                self.unanswered.push_back((self.next_request as u64, now_ns));
-                Transmit::Text(text)
-            }
+        let transmit = match self.replies.pop_front() {
+            Some(reply) => reply,
+            None => self.keep_alive(now_ns).or_else(|| self.request(now_ns))?,
         };
         self.sent.push_back(now_ns);
         Some(transmit)
     }
 
-    /// One message of the limit is kept in reserve for a pong.
+    /// The text that keeps a quiet connection open, where it is time for it.
+    fn keep_alive(&mut self, now_ns: i64) -> Option<Transmit> {
+        let keep_alive = self.market.keep_alive?;
+        if now_ns < self.keep_alive_ns()? {
+            return None;
+        }
+        self.last_keep_alive_ns = now_ns;
+        Some(Transmit::Text(keep_alive.text.to_owned()))
+    }
+
+    fn keep_alive_ns(&self) -> Option<i64> {
+        let after = self.market.keep_alive?.after.as_nanos() as i64;
+        Some(self.last_receive_ns.max(self.last_keep_alive_ns) + after)
+    }
+
+    /// The next request.
+    fn request(&mut self, now_ns: i64) -> Option<Transmit> {
+        if !self.has_request() {
+            return None;
+        }
+        if self.asks.is_empty() {
+            let most = self.market.streams_per_request.max(1).min(self.again.len());
+            self.asks.push_back(Ask::Unsubscribe(self.again.drain(..most).collect(), true));
+        }
+        if let Some(governor) = &mut self.requests
+            && let Err(later) = governor.admit(now_ns, 1)
+        {
+            self.next_request_ns = later;
+            return None;
+        }
+        let ask = self.asks.pop_front()?;
+        let id = self.next_id;
+        self.next_id += 1;
+        fn names(streams: &[String]) -> Vec<&str> {
+            streams.iter().map(String::as_str).collect()
+        }
+        let text = match &ask {
+            Ask::Open(text, _) => text.clone(),
+            Ask::Subscribe(streams) => self.venue.subscribe(id, &names(streams)),
+            Ask::Unsubscribe(streams, _) => self.venue.unsubscribe(id, &names(streams)),
+        };
+        self.unanswered.push_back(Unanswered { id, ask, sent_ns: now_ns, refusals: 0 });
+        Some(Transmit::Text(text))
+    }
+
+    /// Whether there is a request that need not wait for an answer to another.
+    fn has_request(&self) -> bool {
+        let waits_for = |is: fn(&Ask) -> bool| self.unanswered.iter().any(|request| is(&request.ask));
+        if waits_for(|ask| matches!(ask, Ask::Open(..))) {
+            return false;
+        }
+        let may_begin_again = !waits_for(|ask| matches!(ask, Ask::Unsubscribe(_, true)));
+        !self.asks.is_empty() || (!self.again.is_empty() && may_begin_again)
+    }
+
+    /// One message of the limit is kept in reserve for a reply.
     fn may_send(&mut self, now_ns: i64) -> bool {
         while self.sent.front().is_some_and(|at| now_ns - at >= SECOND_NS) {
             self.sent.pop_front();
         }
         let limit = self.market.messages_per_second.max(2) as usize;
-        let allowed = if self.pongs.is_empty() { limit - 1 } else { limit };
+        let allowed = if self.replies.is_empty() { limit - 1 } else { limit };
         self.sent.len() < allowed
     }
 
@@ -256,12 +482,17 @@ impl Session {
     pub fn deadline(&self) -> i64 {
         let Phase::Open { since_ns } = self.phase else { return i64::MAX };
         let mut deadline = self.last_receive_ns + self.silence_limit_ns();
-        deadline = deadline.min(since_ns + self.rotation_age_ns());
-        if let Some((_, at)) = self.unanswered.front() {
-            deadline = deadline.min(at + ACKNOWLEDGE_LIMIT_NS);
+        deadline = deadline.min(since_ns.saturating_add(self.rotation_age_ns()));
+        if let Some(request) = self.unanswered.front() {
+            deadline = deadline.min(request.sent_ns + ACKNOWLEDGE_LIMIT_NS);
         }
-        if !self.pongs.is_empty() || self.next_request < self.requests.len() {
-            deadline = deadline.min(self.sent.front().map_or(0, |at| at + SECOND_NS));
+        if let Some(at) = self.keep_alive_ns() {
+            deadline = deadline.min(at);
+        }
+        if !self.replies.is_empty() || self.has_request() {
+            let paced_ns = self.sent.front().map_or(0, |at| at + SECOND_NS);
+            let limited_ns = if self.replies.is_empty() { self.next_request_ns } else { i64::MIN };
+            deadline = deadline.min(paced_ns.max(limited_ns));
         }
         deadline
     }
@@ -271,7 +502,7 @@ impl Session {
     }
 
     fn rotation_age_ns(&self) -> i64 {
-        let lifetime = self.market.connection_lifetime;
+        let Some(lifetime) = self.market.connection_lifetime else { return i64::MAX };
         lifetime.saturating_sub(ROTATION_MARGIN).max(lifetime / 2).as_nanos() as i64
     }
 
@@ -284,8 +515,13 @@ impl Session {
         if now_ns - self.last_receive_ns >= self.silence_limit_ns() {
             return Some(CloseReason::Silent);
         }
-        if self.unanswered.front().is_some_and(|(_, at)| now_ns - at >= ACKNOWLEDGE_LIMIT_NS) {
-            return Some(CloseReason::NotAcknowledged);
+        while let Some(request) = self.unanswered.front()
+            && now_ns - request.sent_ns >= ACKNOWLEDGE_LIMIT_NS
+        {
+            if request.refusals == 0 {
+                return Some(CloseReason::NotAcknowledged);
+            }
+            self.unanswered.pop_front();
         }
         (now_ns - since_ns >= self.rotation_age_ns()).then_some(CloseReason::Rotation)
     }
@@ -322,122 +558,4 @@ impl Session {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::{MARKET, TestVenue, streams};
-
-    fn open(streams_count: usize) -> Session {
-        let mut session = Session::new(&TestVenue, &MARKET, &streams(streams_count), 2, 1);
-        assert_eq!(session.next(0), Next::Connect(0));
-        session.on_open(0);
-        session
-    }
-
-    fn drain(session: &mut Session, now_ns: i64) -> Vec<Transmit> {
-        std::iter::from_fn(|| session.poll_transmit(now_ns)).collect()
-    }
-
-    #[test]
-    fn subscriptions_go_out_in_paced_batches_and_are_matched() {
-        // 25 streams, 3 a request: 9 requests; 5 messages a second, one kept for a pong.
-        let mut session = open(25);
-        let mut requests = 0;
-        for second in 0..3 {
-            let now = second * SECOND_NS;
-            let sent = drain(&mut session, now);
-            assert!(sent.len() <= 4, "{sent:?}");
-            for _ in sent {
-                requests += 1;
-                assert!(!session.is_subscribed());
-                session.on_outcome(Outcome::Acknowledged(requests), now);
-            }
-        }
-        assert_eq!(requests, 9);
-        assert!(session.is_subscribed());
-        assert_eq!(session.poll_milestone(), Some(Milestone::Subscribed));
-        assert_eq!(session.poll_milestone(), None);
-    }
-
-    #[test]
-    fn a_pong_finds_room_while_subscribing() {
-        let mut session = open(25);
-        drain(&mut session, 0);
-        session.on_ping(b"42", 1);
-        assert_eq!(session.poll_transmit(1), Some(Transmit::Pong(b"42".to_vec())));
-        assert_eq!(session.poll_transmit(1), None);
-    }
-
-    #[test]
-    fn an_acknowledgement_is_not_data_and_a_missing_one_is_noticed() {
-        let mut session = open(1);
-        drain(&mut session, 0);
-        assert_eq!(session.deadline(), ACKNOWLEDGE_LIMIT_NS);
-        session.on_data(ACKNOWLEDGE_LIMIT_NS - 1);
-        assert_eq!(session.on_timer(ACKNOWLEDGE_LIMIT_NS - 1), None);
-        assert_eq!(session.on_timer(ACKNOWLEDGE_LIMIT_NS), Some(CloseReason::NotAcknowledged));
-    }
-
-    #[test]
-    fn silence_closes_and_a_ping_breaks_it() {
-        let mut session = open(1);
-        drain(&mut session, 0);
-        session.on_outcome(Outcome::Acknowledged(1), 1);
-        let limit = MARKET.silence_limit.as_nanos() as i64;
-        session.on_ping(b"", limit);
-        drain(&mut session, limit);
-        assert_eq!(session.on_timer(limit + 1), None);
-        assert_eq!(session.deadline(), 2 * limit);
-        assert_eq!(session.on_timer(2 * limit), Some(CloseReason::Silent));
-    }
-
-    #[test]
-    fn rotation_comes_before_the_venue_cuts() {
-        let mut session = open(1);
-        drain(&mut session, 0);
-        session.on_outcome(Outcome::Acknowledged(1), 1);
-        let lifetime = MARKET.connection_lifetime.as_nanos() as i64;
-        let age = lifetime - ROTATION_MARGIN.as_nanos() as i64;
-        session.on_data(age);
-        assert_eq!(session.on_timer(age - 1), None);
-        assert_eq!(session.on_timer(age), Some(CloseReason::Rotation));
-        session.on_closed(&CloseReason::Rotation, age);
-        assert_eq!(session.next(age), Next::Connect(0), "a planned end is no failure");
-    }
-
-    #[test]
-    fn failures_back_off_and_move_to_the_next_endpoint() {
-        let mut session = Session::new(&TestVenue, &MARKET, &streams(1), 2, 1);
-        let mut now = 0;
-        let mut endpoints = vec![];
-        for _ in 0..6 {
-            loop {
-                match session.next(now) {
-                    Next::Wait(until) => now = until,
-                    Next::Connect(endpoint) => break endpoints.push(endpoint),
-                }
-            }
-            session.on_closed(&CloseReason::ConnectFailed("refused".into()), now);
-        }
-        assert_eq!(endpoints, [0, 0, 0, 1, 1, 1]);
-        assert_eq!(session.failures(), 6);
-    }
-
-    #[test]
-    fn a_refusal_is_told_and_leaves_the_other_streams_alone() {
-        let mut session = open(4);
-        drain(&mut session, 0);
-        session.on_outcome(Outcome::Refused { id: Some(1), reason: "invalid stream".into() }, 5);
-        session.on_outcome(Outcome::Acknowledged(2), 6);
-        assert_eq!(session.poll_milestone(), Some(Milestone::Refused("invalid stream".into())));
-        assert_eq!(session.on_timer(ACKNOWLEDGE_LIMIT_NS * 2), None);
-        assert!(!session.is_subscribed());
-    }
-
-    #[test]
-    fn a_closing_notice_ends_the_connection() {
-        let mut session = open(1);
-        session.on_outcome(Outcome::Closing, 7);
-        assert!(session.is_closing());
-        assert_eq!(session.on_timer(7), Some(CloseReason::ClosingNotice));
-    }
-}
+mod tests;

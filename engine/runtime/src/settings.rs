@@ -18,6 +18,8 @@ pub struct Settings {
     pub threads: Threads,
     /// The log.
     pub log: LogSettings,
+    /// The books.
+    pub books: BookSettings,
 }
 
 /// One market and what to record of it.
@@ -27,8 +29,10 @@ pub struct Source {
     pub venue: String,
     /// Name of its market.
     pub market: String,
-    /// Venue symbols.
+    /// Symbols, the venue's or canonical ones; `*` and `?` stand for any letters and any one.
     pub symbols: Vec<String>,
+    /// Symbols to leave out, written in the same way.
+    pub exclude: Vec<String>,
     /// Channels, with options: `trade`, `book@100ms`.
     pub channels: Vec<String>,
     /// WebSocket addresses in place of the venue's, first choice first; may be empty.
@@ -79,6 +83,21 @@ impl Default for Threads {
             wait: WaitStrategy::Adaptive,
             transport: TransportChoice::Auto,
         }
+    }
+}
+
+/// What is recorded of books besides the venue's own messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BookSettings {
+    /// Time between two snapshots of each valid book. Zero: none.
+    pub snapshot_interval: Duration,
+    /// Most levels of a side in them, 1 to 8192.
+    pub snapshot_levels: usize,
+}
+
+impl Default for BookSettings {
+    fn default() -> BookSettings {
+        BookSettings { snapshot_interval: Duration::from_secs(1), snapshot_levels: 100 }
     }
 }
 

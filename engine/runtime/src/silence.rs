@@ -22,32 +22,40 @@ pub struct ExpectedStream {
     pub label: String,
 }
 
-/// Looks once for streams that have been silent since the start.
-#[derive(Debug)]
+/// Looks once for each stream whether it has been silent since it was subscribed.
+#[derive(Debug, Default)]
 pub struct SilenceCheck {
-    expected: Vec<ExpectedStream>,
-    started_ns: i64,
+    /// Streams with the time since when they are expected, oldest first.
+    expected: Vec<(ExpectedStream, i64)>,
+    silent: usize,
 }
 
 impl SilenceCheck {
     /// Watches these streams from now (wall clock, nanoseconds) on. Liquidations may be absent for days and are not watched.
-    pub fn new(mut expected: Vec<ExpectedStream>, now_ns: i64) -> SilenceCheck {
-        expected.retain(|stream| stream.kind != Kind::Liquidation);
-        SilenceCheck { expected, started_ns: now_ns }
+    pub fn expect(&mut self, streams: impl IntoIterator<Item = ExpectedStream>, now_ns: i64) {
+        let watched = streams.into_iter().filter(|stream| stream.kind != Kind::Liquidation);
+        self.expected.extend(watched.map(|stream| (stream, now_ns)));
     }
 
-    /// Says which streams have not delivered, once, when the time is up. Returns their number.
-    pub fn tick(&mut self, now_ns: i64, normaliser: &Normaliser, events: &EventSender) -> Option<usize> {
-        if self.expected.is_empty() || now_ns - self.started_ns < FIRST_RECORD_LIMIT_NS {
-            return None;
+    /// Expects nothing of an instrument any more.
+    pub fn forget(&mut self, instrument: InstrumentId) {
+        self.expected.retain(|(stream, _)| stream.instrument != instrument);
+    }
+
+    /// Says which streams have not delivered when their time is up. Returns the number of all that were found silent.
+    pub fn tick(&mut self, now_ns: i64, normaliser: &Normaliser, events: &EventSender) -> usize {
+        let due =
+            self.expected.iter().take_while(|(_, since)| now_ns - since >= FIRST_RECORD_LIMIT_NS).count();
+        if due == 0 {
+            return self.silent;
         }
-        let mut silent = std::mem::take(&mut self.expected);
-        silent.retain(|stream| {
+        let mut silent: Vec<(ExpectedStream, i64)> = self.expected.drain(..due).collect();
+        silent.retain(|(stream, since)| {
             let last_ns = normaliser.last_receive_ns(stream.instrument, stream.kind);
             // What an earlier run recorded does not count.
-            last_ns.is_none_or(|last_ns| last_ns < self.started_ns)
+            last_ns.is_none_or(|last_ns| last_ns < *since)
         });
-        for stream in silent.iter().take(NAMED) {
+        for (stream, _) in silent.iter().take(NAMED) {
             let text = format!(
                 "{} {}: subscribed, and nothing has come for {} s; is the instrument traded, and the stream on the \
                  right path?",
@@ -60,7 +68,8 @@ impl SilenceCheck {
         if silent.len() > NAMED {
             events.send(Severity::Warning, format!("{} more streams are silent", silent.len() - NAMED));
         }
-        Some(silent.len())
+        self.silent += silent.len();
+        self.silent
     }
 }
 
@@ -84,10 +93,11 @@ mod tests {
         normaliser.process(RecordRef::Quote(&quote), &mut RecordBuffer::default());
 
         let (sender, receiver) = events();
-        let mut check = SilenceCheck::new(expected, 0);
-        assert_eq!(check.tick(FIRST_RECORD_LIMIT_NS - 1, &normaliser, &sender), None);
-        assert_eq!(check.tick(FIRST_RECORD_LIMIT_NS, &normaliser, &sender), Some(1));
-        assert_eq!(check.tick(FIRST_RECORD_LIMIT_NS * 2, &normaliser, &sender), None);
+        let mut check = SilenceCheck::default();
+        check.expect(expected, 0);
+        assert_eq!(check.tick(FIRST_RECORD_LIMIT_NS - 1, &normaliser, &sender), 0);
+        assert_eq!(check.tick(FIRST_RECORD_LIMIT_NS, &normaliser, &sender), 1);
+        assert_eq!(check.tick(FIRST_RECORD_LIMIT_NS * 2, &normaliser, &sender), 1);
         let mut named = vec![];
         receiver.drain(|event| named.push(event.text.clone()));
         assert!(named.len() == 1 && named[0].starts_with("v/m B quote: subscribed"), "{named:?}");

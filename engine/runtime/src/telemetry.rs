@@ -160,6 +160,10 @@ pub struct NormaliserStatistics {
     pub books: (usize, usize),
     /// Streams that had delivered nothing a minute after the start.
     pub silent_streams: usize,
+    /// Memory of all books, bytes.
+    pub book_memory_bytes: usize,
+    /// Messages after which the venue's checksum proved a book right.
+    pub verified_checksums: u64,
     /// Best prices of the first books.
     pub tops: Vec<BookTop>,
     /// CPU time of the thread, nanoseconds.
@@ -173,6 +177,8 @@ impl Default for NormaliserStatistics {
             latency: latency_histogram(),
             books: (0, 0),
             silent_streams: 0,
+            book_memory_bytes: 0,
+            verified_checksums: 0,
             tops: Vec::new(),
             cpu_ns: 0,
         }

@@ -54,7 +54,7 @@ impl Path {
         let (first, normaliser_in) = ring(1 << 16);
         let (second, writer_in) = ring(1 << 16);
         let mut normaliser = Normaliser::new();
-        normaliser.track_book(1, Continuity::Contiguous);
+        normaliser.track_book(1, Continuity::Contiguous, false);
         let mut path = Path {
             into: Outlet::new(vec![Lane::new(first, doorbell.clone())]),
             normaliser_in,

@@ -18,8 +18,8 @@ struct Bench {
 impl Bench {
     fn new() -> Bench {
         let mut normaliser = Normaliser::new();
-        normaliser.track_book(BOOK, Continuity::Contiguous);
-        normaliser.track_book(OTHER, Continuity::Linked);
+        normaliser.track_book(BOOK, Continuity::Contiguous, false);
+        normaliser.track_book(OTHER, Continuity::Linked, false);
         Bench { normaliser, out: RecordBuffer::default(), now: 1 }
     }
 
@@ -258,7 +258,7 @@ fn a_book_whose_records_the_log_lost_gets_a_new_snapshot() {
     bench.snapshot(BOOK, 6);
     bench.wanted();
     bench.taken();
-    bench.normaliser.lost_downstream(BOOK, &mut bench.out);
+    bench.normaliser.lost_downstream(BOOK, bench.now, &mut bench.out);
     assert_eq!(bench.wanted(), [BOOK]);
     assert!(bench.normaliser.valid_book(BOOK).is_none());
     bench.delta(BOOK, 7, 8, ABSENT);

@@ -1,29 +1,50 @@
 //! Checks the continuity of every stream, keeps the books, and says what is missing. Pure: records and time
 //! in, records out.
 
+mod books;
+mod chained;
+mod derived;
+mod ids;
+
 use bytemuck::Zeroable;
-use marketprism_book::{DeltaStep, Emit, SnapshotStep, SyncedBook};
+use marketprism_book::SyncedBook;
 use marketprism_core::clock::TIME_MISSING;
 use marketprism_core::instrument::InstrumentId;
-use marketprism_core::record::{self, Book, Gap, GapReason, Header, Kind, Level, RecordRef, Sink, flag};
+use marketprism_core::record::{Gap, GapReason, Header, Kind, Level, RecordRef, Sink, flag};
 use marketprism_core::venue::Continuity;
 use marketprism_log::StreamEnd;
+
+use books::BookState;
+pub use derived::SnapshotCadence;
 
 /// Deltas of a book without a snapshot are held back this long, so that the snapshot is recorded before its
 /// deltas; then they are recorded as they are. What a crash can cost of a book that is being synchronised.
 pub const LONGEST_HOLD_NS: i64 = 1_000_000_000;
 
-/// An id this far or less behind the newest is a message seen before; farther, the venue began anew.
-const DUPLICATE_WINDOW: u64 = 100_000;
-
 /// Kinds are numbered below this.
 const KINDS: usize = 32;
+
+/// The stream that a record of each kind belongs to.
+const STREAMS: [u8; KINDS] = {
+    let mut table = [0; KINDS];
+    let mut number = 0;
+    while number < KINDS {
+        table[number] = match Kind::from_number(number as u8) {
+            Some(kind) => kind.stream() as u8,
+            None => number as u8,
+        };
+        number += 1;
+    }
+    table
+};
 
 /// What a normaliser has seen and decided, since it began.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NormaliserCounts {
-    /// Records passed on, by [`Kind`] number.
+    /// Records passed on, by the number of the [`Kind`] of their stream.
     pub records: [u64; KINDS],
+    /// Of these, records computed here.
+    pub derived: u64,
     /// Gaps reported, by [`GapReason`] number.
     pub gaps: [u64; 8],
     /// Messages that had come before and were left out.
@@ -34,6 +55,8 @@ pub struct NormaliserCounts {
     pub snapshots_unused: u64,
     /// Books that became invalid after having been valid.
     pub books_lost: u64,
+    /// Books whose best bid and ask met or crossed.
+    pub books_crossed: u64,
 }
 
 /// Best prices of one book, for display.
@@ -62,16 +85,11 @@ struct Interruption {
 
 /// What is known of one instrument's streams.
 struct InstrumentState {
-    book: Option<Box<SyncedBook>>,
-    wanted: bool,
+    book: Option<Box<BookState>>,
     trade_id: Option<u64>,
     agg_trade_id: Option<u64>,
     /// Id of the newest quote, 0 where it has none.
     quote_id: u64,
-    /// Last id of the newest delta seen, or of the snapshot where that is newer.
-    book_id: u64,
-    /// Last id of the newest delta seen.
-    delta_id: u64,
     last_ns: [i64; KINDS],
     interrupted: [Option<Interruption>; KINDS],
 }
@@ -80,12 +98,9 @@ impl InstrumentState {
     fn new() -> InstrumentState {
         InstrumentState {
             book: None,
-            wanted: false,
             trade_id: None,
             agg_trade_id: None,
             quote_id: 0,
-            book_id: 0,
-            delta_id: 0,
             last_ns: [TIME_MISSING; KINDS],
             interrupted: [None; KINDS],
         }
@@ -96,33 +111,53 @@ impl InstrumentState {
 #[derive(Default)]
 pub struct Normaliser {
     states: Vec<InstrumentState>,
+    /// Instruments with a book.
+    books: Vec<InstrumentId>,
     /// Instruments whose books wait for a snapshot.
     waiting: Vec<InstrumentId>,
     wanted: Vec<InstrumentId>,
     counts: NormaliserCounts,
+    cadence: SnapshotCadence,
+    /// Levels of the snapshot that is being made.
+    levels: Vec<Level>,
 }
 
 impl Normaliser {
-    /// A normaliser without instruments.
+    /// A normaliser without instruments that makes no snapshots of its own.
     pub fn new() -> Normaliser {
         Normaliser::default()
     }
 
-    /// Builds a book for this instrument from its deltas.
-    pub fn track_book(&mut self, instrument: InstrumentId, continuity: Continuity) {
+    /// A normaliser without instruments that records its valid books now and then.
+    pub fn with_snapshots(cadence: SnapshotCadence) -> Normaliser {
+        Normaliser { cadence, ..Normaliser::default() }
+    }
+
+    /// Builds a book for this instrument from its deltas; with `derive_quotes` its best prices become quotes.
+    pub fn track_book(&mut self, instrument: InstrumentId, continuity: Continuity, derive_quotes: bool) {
         let state = self.state(instrument);
         if state.book.is_none() {
-            state.book = Some(Box::new(SyncedBook::new(continuity)));
+            state.book = Some(Box::new(BookState::new(continuity, derive_quotes)));
+            self.books.push(instrument);
+        }
+    }
+
+    /// The instrument is no longer recorded: its book ends, and nothing more is expected of it.
+    pub fn retire(&mut self, instrument: InstrumentId, out: &mut dyn Sink) {
+        self.release(instrument, out);
+        self.state(instrument).book = None;
+        for list in [&mut self.books, &mut self.waiting, &mut self.wanted] {
+            list.retain(|listed| *listed != instrument);
         }
     }
 
     /// Goes on with a stream that an earlier run recorded: its next record shows how much is missing.
     pub fn resume(&mut self, instrument: InstrumentId, kind: Kind, end: StreamEnd) {
         let state = self.state(instrument);
-        match kind {
-            Kind::Trade => state.trade_id = Some(end.last_id),
-            Kind::AggTrade => state.agg_trade_id = Some(end.last_id),
-            Kind::BookDelta => state.book_id = end.last_id,
+        match (kind, &mut state.book) {
+            (Kind::Trade, _) => state.trade_id = Some(end.last_id),
+            (Kind::AggTrade, _) => state.agg_trade_id = Some(end.last_id),
+            (Kind::BookDelta, Some(book)) => book.last_id = end.last_id,
             _ => {}
         }
         state.last_ns[kind as usize] = end.receive_ns;
@@ -135,7 +170,8 @@ impl Normaliser {
         &self.counts
     }
 
-    /// Moves the instruments that want a snapshot now to `out`. Each is named once until a snapshot comes.
+    /// Moves the instruments that want a snapshot now to `out`. Each is named once until a snapshot comes, or until it
+    /// is overdue.
     pub fn take_wanted(&mut self, out: &mut Vec<InstrumentId>) {
         out.append(&mut self.wanted);
     }
@@ -145,19 +181,30 @@ impl Normaliser {
         !self.wanted.is_empty()
     }
 
-    /// The book of an instrument, only while it is valid.
+    /// The book of an instrument, only while it is valid and not crossed.
     pub fn valid_book(&self, instrument: InstrumentId) -> Option<&SyncedBook> {
         let book = self.states.get(instrument as usize)?.book.as_deref()?;
-        book.is_valid().then_some(book)
+        book.is_sound().then_some(&book.synced)
     }
 
-    /// Books that are valid, and all books that have seen a delta.
+    /// Books that are valid, and all books that have seen a message.
     pub fn book_counts(&self) -> (usize, usize) {
-        let seen = self.states.iter().filter(|state| state.last_ns[Kind::BookDelta as usize] != TIME_MISSING);
-        seen.fold((0, 0), |(valid, all), state| match &state.book {
-            Some(book) => (valid + usize::from(book.is_valid()), all + 1),
-            None => (valid, all),
-        })
+        let books = self.books.iter().filter_map(|id| self.states.get(*id as usize)?.book.as_deref());
+        books
+            .filter(|book| book.seen)
+            .fold((0, 0), |(valid, all), book| (valid + usize::from(book.is_sound()), all + 1))
+    }
+
+    /// Memory of all books, bytes.
+    pub fn book_memory_bytes(&self) -> usize {
+        let books = self.books.iter().filter_map(|id| self.states.get(*id as usize)?.book.as_deref());
+        books.map(BookState::memory_bytes).sum()
+    }
+
+    /// Messages after which the venue's checksum proved a book right.
+    pub fn verified_checksums(&self) -> u64 {
+        let books = self.books.iter().filter_map(|id| self.states.get(*id as usize)?.book.as_deref());
+        books.map(|book| book.synced.verified_checksums()).sum()
     }
 
     /// When the newest record of this stream was received, wall clock, nanoseconds.
@@ -169,14 +216,14 @@ impl Normaliser {
     /// Best prices of the first `most` books.
     pub fn tops(&self, most: usize, out: &mut Vec<BookTop>) {
         out.clear();
-        for (instrument, state) in self.states.iter().enumerate() {
-            let Some(synced) = &state.book else { continue };
-            if out.len() == most {
-                return;
-            }
-            let (valid, book) = (synced.is_valid(), synced.book());
+        for instrument in self.books.iter().take(most) {
+            let Some(state) = self.states.get(*instrument as usize).and_then(|state| state.book.as_deref())
+            else {
+                continue;
+            };
+            let (valid, book) = (state.is_sound(), state.synced.book());
             out.push(BookTop {
-                instrument: instrument as InstrumentId,
+                instrument: *instrument,
                 valid,
                 bid: if valid { book.best_bid() } else { None },
                 ask: if valid { book.best_ask() } else { None },
@@ -191,19 +238,24 @@ impl Normaliser {
     pub fn process(&mut self, record: RecordRef<'_>, out: &mut dyn Sink) {
         match record {
             RecordRef::Trade(trade) => {
-                if self.check_id(&trade.header, Kind::Trade, out) {
+                if self.check_id(&trade.header, trade.first_id(), Kind::Trade, out) {
+                    self.pass(record, out);
+                }
+            }
+            RecordRef::DetailedTrade(detailed) => {
+                if self.check_id(&detailed.trade.header, detailed.trade.first_id(), Kind::Trade, out) {
                     self.pass(record, out);
                 }
             }
             RecordRef::AggTrade(trade) => {
-                if self.check_id(&trade.header, Kind::AggTrade, out) {
+                if self.check_id(&trade.header, trade.header.sequence, Kind::AggTrade, out) {
                     self.pass(record, out);
                 }
             }
             RecordRef::Book(book, levels) if book.header.kind == Kind::BookDelta as u8 => {
                 self.delta(book, levels, out);
             }
-            RecordRef::Book(book, levels) if book.header.flags & flag::REST != 0 => {
+            RecordRef::Book(book, levels) if book.header.flags & flag::PARTIAL == 0 => {
                 self.snapshot(book, levels, out);
             }
             RecordRef::Quote(quote) => {
@@ -217,14 +269,6 @@ impl Normaliser {
                 self.close_interruption(record.header(), out);
                 self.pass(record, out);
             }
-        }
-    }
-
-    /// The log will miss records of this book: it is worth a new snapshot, so that a reader can go on.
-    pub fn lost_downstream(&mut self, instrument: InstrumentId, out: &mut dyn Sink) {
-        if self.state(instrument).book.is_some() {
-            self.invalidate(instrument, out);
-            self.want_snapshot(instrument);
         }
     }
 
@@ -249,50 +293,11 @@ impl Normaliser {
     #[inline]
     fn pass(&mut self, record: RecordRef<'_>, out: &mut dyn Sink) {
         let header = record.header();
-        let kind = usize::from(header.kind) % KINDS;
+        let stream = usize::from(STREAMS[usize::from(header.kind) % KINDS]);
         let receive_ns = header.receive_ns;
-        self.counts.records[kind] += 1;
-        self.state(header.instrument).last_ns[kind] = receive_ns;
+        self.counts.records[stream] += 1;
+        self.state(header.instrument).last_ns[stream] = receive_ns;
         out.push_ref(record);
-    }
-
-    /// For streams whose ids are contiguous: whether the record is new. Reports what is missing before it.
-    #[inline]
-    fn check_id(&mut self, header: &Header, kind: Kind, out: &mut dyn Sink) -> bool {
-        let id = header.sequence;
-        let state = self.state(header.instrument);
-        let last = if kind == Kind::Trade { &mut state.trade_id } else { &mut state.agg_trade_id };
-        let previous = last.replace(id);
-        if previous.is_some_and(|previous| previous.wrapping_add(1) == id)
-            && state.interrupted[kind as usize].is_none()
-        {
-            return true;
-        }
-        self.check_jump(header, kind, previous, out)
-    }
-
-    #[cold]
-    fn check_jump(&mut self, header: &Header, kind: Kind, previous: Option<u64>, out: &mut dyn Sink) -> bool {
-        let id = header.sequence;
-        let Some(previous) = previous else {
-            self.state(header.instrument).interrupted[kind as usize] = None;
-            return true;
-        };
-        if id <= previous && previous - id <= DUPLICATE_WINDOW {
-            let state = self.state(header.instrument);
-            let last = if kind == Kind::Trade { &mut state.trade_id } else { &mut state.agg_trade_id };
-            *last = Some(previous);
-            self.counts.duplicates += 1;
-            return false;
-        }
-        let cause = self.state(header.instrument).interrupted[kind as usize].take();
-        if id < previous {
-            self.report(header, kind, GapReason::Reset as u8, (previous + 1, 0), out);
-        } else if id > previous + 1 {
-            let reason = cause.map_or(GapReason::Sequence as u8, |cause| cause.reason);
-            self.report(header, kind, reason, (previous + 1, id - 1), out);
-        }
-        true
     }
 
     /// Reports a hole that ends just before `next`.
@@ -335,21 +340,10 @@ impl Normaliser {
         }
     }
 
-    fn invalidate(&mut self, instrument: InstrumentId, out: &mut dyn Sink) {
-        self.release(instrument, out);
-        let state = self.state(instrument);
-        state.wanted = false;
-        if let Some(book) = state.book.as_deref_mut() {
-            let was_valid = book.is_valid();
-            book.invalidate();
-            self.counts.books_lost += u64::from(was_valid);
-        }
-    }
-
     /// For streams without ids: an interruption is reported when the next record shows its end.
     #[inline]
     fn close_interruption(&mut self, header: &Header, out: &mut dyn Sink) {
-        let slot = usize::from(header.kind) % KINDS;
+        let slot = usize::from(STREAMS[usize::from(header.kind) % KINDS]);
         let Some(state) = self.states.get_mut(header.instrument as usize) else { return };
         if state.interrupted[slot].is_some() {
             self.report_interruption(header, slot, out);
@@ -372,176 +366,12 @@ impl Normaliser {
         self.emit_gap(gap, out);
     }
 
-    #[inline]
-    fn delta(&mut self, book: &Book, levels: &[Level], out: &mut dyn Sink) {
-        let state = self.state(book.header.instrument);
-        let Some(synced) = state.book.as_deref_mut() else {
-            self.pass_invalid(book, levels, out);
-            return;
-        };
-        match synced.on_delta(book, levels) {
-            DeltaStep::Applied => {
-                state.book_id = book.header.sequence;
-                state.delta_id = book.header.sequence;
-                self.pass(RecordRef::Book(book, levels), out);
-            }
-            step => self.delta_off_path(step, book, levels, out),
-        }
-    }
-
-    /// Everything but the next delta of a valid book.
-    #[cold]
-    fn delta_off_path(&mut self, step: DeltaStep, book: &Book, levels: &[Level], out: &mut dyn Sink) {
-        let instrument = book.header.instrument;
-        match step {
-            DeltaStep::Applied => {}
-            DeltaStep::Contained => self.contained(book, levels, out),
-            DeltaStep::Held => {
-                self.report_book_hole(book, None, out);
-                self.held(book);
-            }
-            DeltaStep::HeldAfterGap { .. } => {
-                self.report_book_hole(book, Some(GapReason::Sequence), out);
-                self.held(book);
-            }
-            DeltaStep::Broken { .. } => {
-                self.counts.books_lost += 1;
-                self.report_book_hole(book, Some(GapReason::Sequence), out);
-                self.held(book);
-            }
-            DeltaStep::Reset { .. } => {
-                self.counts.books_lost += 1;
-                self.report_book_hole(book, Some(GapReason::Reset), out);
-                self.held(book);
-            }
-            DeltaStep::ReleaseFirst => {
-                self.release(instrument, out);
-                self.delta(book, levels, out);
-            }
-            DeltaStep::Unusable(_) => {
-                self.invalidate(instrument, out);
-                self.pass_invalid(book, levels, out);
-                self.want_snapshot(instrument);
-            }
-        }
-    }
-
-    /// The valid book has this delta already. One that came before is left out; a new one that a snapshot was
-    /// ahead of is recorded like any other message.
-    fn contained(&mut self, book: &Book, levels: &[Level], out: &mut dyn Sink) {
-        let state = self.state(book.header.instrument);
-        if book.header.sequence > state.delta_id {
-            state.delta_id = book.header.sequence;
-            self.pass(RecordRef::Book(book, levels), out);
-        } else {
-            self.counts.duplicates += 1;
-        }
-    }
-
-    /// A delta was held back: it waits with its book for a snapshot.
-    fn held(&mut self, book: &Book) {
-        let instrument = book.header.instrument;
-        let state = self.state(instrument);
-        state.book_id = book.header.sequence;
-        state.delta_id = book.header.sequence;
-        state.last_ns[Kind::BookDelta as usize] = book.header.receive_ns;
-        self.want_snapshot(instrument);
-    }
-
-    fn want_snapshot(&mut self, instrument: InstrumentId) {
-        let state = self.state(instrument);
-        if !std::mem::replace(&mut state.wanted, true) {
-            self.wanted.push(instrument);
-            if !self.waiting.contains(&instrument) {
-                self.waiting.push(instrument);
-            }
-        }
-    }
-
-    /// Reports the ids between the last delta seen and this one, where some are missing: because the rule says
-    /// so (`broken`), or because the stream was interrupted.
-    fn report_book_hole(&mut self, book: &Book, broken: Option<GapReason>, out: &mut dyn Sink) {
-        let state = self.state(book.header.instrument);
-        let cause = state.interrupted[Kind::BookDelta as usize].take();
-        let seen = state.book_id;
-        if seen == 0 || (broken.is_none() && cause.is_none()) {
-            return;
-        }
-        let before = match book.previous_id {
-            record::ABSENT => book.first_id.saturating_sub(1),
-            previous => previous.max(0) as u64,
-        };
-        let reason = cause.map_or(GapReason::Sequence as u8, |cause| cause.reason);
-        match broken {
-            Some(GapReason::Reset) => {
-                self.report(&book.header, Kind::BookDelta, GapReason::Reset as u8, (seen + 1, 0), out);
-            }
-            _ if before > seen => self.report(&book.header, Kind::BookDelta, reason, (seen + 1, before), out),
-            Some(_) => self.report(&book.header, Kind::BookDelta, GapReason::Reset as u8, (seen + 1, 0), out),
-            None => {}
-        }
-    }
-
-    /// A book from a REST answer.
-    #[cold]
-    fn snapshot(&mut self, book: &Book, levels: &[Level], out: &mut dyn Sink) {
-        let instrument = book.header.instrument;
-        let state = self.state(instrument);
-        state.wanted = false;
-        let Some(mut synced) = state.book.take() else {
-            self.pass(RecordRef::Book(book, levels), out);
-            return;
-        };
-        let was_valid = synced.is_valid();
-        let step = synced.on_snapshot(book, levels, &mut |emitted| match emitted {
-            Emit::Contained(delta, levels) => self.pass_invalid(delta, levels, out),
-            Emit::Snapshot(book, levels) | Emit::Replayed(book, levels) => {
-                self.pass(RecordRef::Book(book, levels), out);
-            }
-        });
-        let is_valid = synced.is_valid();
-        let last_id = synced.last_id();
-        let state = self.state(instrument);
-        state.book = Some(synced);
-        match step {
-            SnapshotStep::Valid { .. } | SnapshotStep::Replaced => {
-                state.book_id = last_id.unwrap_or(state.book_id);
-                self.counts.snapshots_used += 1;
-            }
-            SnapshotStep::NotNewer => self.counts.snapshots_unused += 1,
-            SnapshotStep::TooOld | SnapshotStep::Broken { .. } | SnapshotStep::Unusable(_) => {
-                self.counts.snapshots_unused += 1;
-                self.want_snapshot(instrument);
-            }
-        }
-        self.counts.books_lost += u64::from(was_valid && !is_valid);
-        if is_valid {
-            self.waiting.retain(|waiting| *waiting != instrument);
-        }
-    }
-
-    /// Records what a book holds back; it goes on waiting with an empty buffer.
-    fn release(&mut self, instrument: InstrumentId, out: &mut dyn Sink) {
-        let Some(mut synced) = self.state(instrument).book.take() else { return };
-        synced.release(&mut |book, levels| self.pass_invalid(book, levels, out));
-        self.state(instrument).book = Some(synced);
-    }
-
-    fn pass_invalid(&mut self, book: &Book, levels: &[Level], out: &mut dyn Sink) {
-        let mut flagged = *book;
-        flagged.header.flags |= flag::BOOK_INVALID;
-        self.pass(RecordRef::Book(&flagged, levels), out);
-    }
-
-    /// Gives out deltas that were held for [`LONGEST_HOLD_NS`]. `now_ns` is wall time.
+    /// Does what is due at `now_ns`, wall time: gives out deltas that were held for [`LONGEST_HOLD_NS`], asks again
+    /// for snapshots that are overdue, and records the books.
     pub fn tick(&mut self, now_ns: i64, out: &mut dyn Sink) {
-        for index in 0..self.waiting.len() {
-            let Some(instrument) = self.waiting.get(index).copied() else { return };
-            let since = self.state(instrument).book.as_ref().and_then(|book| book.held_since_receive_ns());
-            if since.is_some_and(|since| now_ns.saturating_sub(since) >= LONGEST_HOLD_NS) {
-                self.release(instrument, out);
-            }
-        }
+        self.release_overdue(now_ns, out);
+        self.want_overdue(now_ns);
+        self.record_books(now_ns, out);
     }
 
     /// The end: gives out everything held, and the holes whose end was not seen.

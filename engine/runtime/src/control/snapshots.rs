@@ -1,0 +1,118 @@
+//! New snapshots of books: from REST, or by subscribing the stream anew.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use marketprism_core::instrument::{Instrument, InstrumentId};
+use marketprism_core::record::RecordBuffer;
+use marketprism_core::venue::Request;
+
+use super::{ControlledMarket, Shared};
+use crate::io::LineCommand;
+use crate::telemetry::Severity;
+
+/// Shortest time between two snapshot requests of one book.
+const SPACING: Duration = Duration::from_millis(500);
+/// First and longest pause after a failed snapshot request.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
+
+/// Requests of one book.
+#[derive(Default)]
+struct BookRequests {
+    under_way: Cell<bool>,
+    again: Cell<bool>,
+}
+
+/// The books that were asked for.
+#[derive(Default)]
+pub(super) struct Snapshots {
+    books: HashMap<InstrumentId, Rc<BookRequests>>,
+}
+
+impl Snapshots {
+    /// Gets a new snapshot of a book.
+    pub(super) fn want(
+        &mut self,
+        market: Rc<ControlledMarket>,
+        instrument: InstrumentId,
+        shared: &Rc<Shared>,
+    ) {
+        let Some(definition) = market.instruments.borrow().get(&instrument).cloned() else { return };
+        let books = market.books.borrow().len();
+        let request = market.line.venue.snapshot_request(market.line.market, &definition, books);
+        let Some(request) = request else {
+            let lines = market.lines.borrow();
+            if let Some(line) = lines.iter().find(|line| line.carries_book_of(instrument)) {
+                line.send(LineCommand::SubscribeAgain(instrument));
+            }
+            return;
+        };
+        let requests = Rc::clone(self.books.entry(instrument).or_default());
+        if requests.under_way.replace(true) {
+            requests.again.set(true);
+            return;
+        }
+        let fetch = Fetch { market, definition, request, requests, shared: Rc::clone(shared) };
+        tokio::task::spawn_local(fetch.run());
+    }
+}
+
+/// Fetches a book's snapshot, again and again until one arrives; then once more where it was wanted meanwhile.
+struct Fetch {
+    market: Rc<ControlledMarket>,
+    definition: Instrument,
+    request: Request,
+    requests: Rc<BookRequests>,
+    shared: Rc<Shared>,
+}
+
+impl Fetch {
+    async fn run(self) {
+        let mut pause = PAUSES.0;
+        loop {
+            self.requests.again.set(false);
+            match self.once().await {
+                Ok(records) => {
+                    self.shared.count_answer();
+                    self.shared.deliver(&records);
+                    pause = PAUSES.0;
+                    tokio::time::sleep(SPACING).await;
+                    if !self.requests.again.get() {
+                        break;
+                    }
+                }
+                Err(error) => {
+                    self.shared.count_failure();
+                    let symbol = &self.definition.venue_symbol;
+                    let label = self.market.label();
+                    let seconds = pause.as_secs_f32();
+                    let text =
+                        format!("{label}: no book snapshot of {symbol}: {error}; next try in {seconds:.1} s");
+                    self.shared.events.send(Severity::Warning, text);
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(PAUSES.1);
+                    if !self.market.instruments.borrow().contains_key(&self.definition.id) {
+                        break;
+                    }
+                }
+            }
+        }
+        self.requests.under_way.set(false);
+    }
+
+    async fn once(&self) -> Result<RecordBuffer, String> {
+        let answer = {
+            let slot = self.market.snapshot_slots.acquire().await;
+            let _slot = slot.map_err(|error| error.to_string())?;
+            self.market.rest.get(&self.request).await.map_err(|error| error.to_string())?
+        };
+        let mut records = RecordBuffer::default();
+        let (venue, market) = (&self.market.line.venue, self.market.line.market);
+        venue
+            .parse_snapshot(market, self.definition.id, &answer.body, answer.receive_ns, &mut records)
+            .map_err(|error| error.to_string())?;
+        Ok(records)
+    }
+}

@@ -1,0 +1,166 @@
+//! The connections as control sees them: which there are, what they carry, and how a new one is made.
+
+use std::sync::{Arc, Mutex};
+
+use marketprism_core::clock::monotonic_ns;
+use marketprism_core::instrument::{InstrumentId, SymbolTable};
+use marketprism_core::venue::{Market, Stream, Venue};
+use tokio::sync::mpsc;
+
+use crate::governor::Governor;
+use crate::io::{Connection, LineCommand};
+use crate::plan::{PlannedConnection, Room, names};
+use crate::recorder::Known;
+use crate::session::Session;
+use crate::telemetry::{ConnectionCounters, lock};
+use crate::transport::Endpoint;
+
+/// Commands that may wait for a connection.
+const COMMAND_QUEUE: usize = 1024;
+
+/// What all connections of a market have in common.
+pub(crate) struct LineMarket {
+    pub(crate) venue: Arc<dyn Venue>,
+    pub(crate) market: &'static Market,
+    pub(crate) instrument: InstrumentId,
+    pub(crate) websocket: Vec<Endpoint>,
+    pub(crate) governor: Arc<Mutex<Governor>>,
+}
+
+impl LineMarket {
+    pub(crate) fn label(&self) -> String {
+        format!("{}/{}", self.venue.name(), self.market.name)
+    }
+}
+
+/// Makes connections and hands them to the I/O threads in turn.
+#[derive(Clone)]
+pub(crate) struct Dispatcher {
+    pub(crate) threads: Vec<mpsc::Sender<Connection>>,
+    pub(crate) known: Arc<Mutex<Vec<Known>>>,
+    pub(crate) changed: mpsc::Sender<InstrumentId>,
+}
+
+impl Dispatcher {
+    /// Starts a connection; `None` where no thread takes it (the recorder stops).
+    pub(crate) fn open(
+        &self,
+        market: &LineMarket,
+        planned: PlannedConnection,
+        symbols: SymbolTable,
+    ) -> Option<Line> {
+        let mut known = lock(&self.known);
+        let id = known.len() as u32 + 1;
+        let counters = Arc::new(ConnectionCounters::default());
+        let (commands, inbox) = mpsc::channel(COMMAND_QUEUE);
+        let subscriptions = names(&planned.streams);
+        let seed = monotonic_ns() as u64 ^ u64::from(id).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let line = Line::new(market.market, &planned, commands);
+        known.push(Known {
+            id,
+            label: market.label(),
+            streams: Arc::clone(&line.streams),
+            counters: Arc::clone(&counters),
+        });
+        let connection = Connection {
+            id,
+            label: market.label(),
+            market_instrument: market.instrument,
+            endpoints: market.websocket.clone(),
+            path: market.venue.websocket_path(market.market, planned.route),
+            session: Session::new(
+                Arc::clone(&market.venue),
+                market.market,
+                subscriptions,
+                market.websocket.len(),
+                seed,
+            ),
+            streams: planned.streams,
+            decoder: market.venue.decoder(market.market, symbols),
+            governor: Arc::clone(&market.governor),
+            counters,
+            commands: inbox,
+            changed: self.changed.clone(),
+        };
+        let thread = self.threads.get((id as usize - 1) % self.threads.len().max(1))?;
+        thread.try_send(connection).ok().map(|()| line)
+    }
+}
+
+/// One connection.
+pub(crate) struct Line {
+    route: &'static str,
+    room: Room,
+    /// Names and instruments of what it carries.
+    carried: Vec<Stream>,
+    /// Number of names, for others to see.
+    streams: Arc<std::sync::atomic::AtomicUsize>,
+    commands: mpsc::Sender<LineCommand>,
+}
+
+impl Line {
+    fn new(market: &Market, planned: &PlannedConnection, commands: mpsc::Sender<LineCommand>) -> Line {
+        let mut line = Line {
+            route: planned.route,
+            room: Room::of(market),
+            carried: Vec::new(),
+            streams: Arc::default(),
+            commands,
+        };
+        planned.streams.iter().for_each(|stream| line.note(stream));
+        line
+    }
+
+    fn note(&mut self, stream: &Stream) {
+        if !self.carries(&stream.name) {
+            self.room.take(stream);
+        }
+        self.carried.push(stream.clone());
+        self.streams.store(names(&self.carried).len(), std::sync::atomic::Ordering::Relaxed);
+    }
+
+    fn carries(&self, name: &str) -> bool {
+        self.carried.iter().any(|stream| stream.name == name)
+    }
+
+    /// Whether the instrument's book comes over it.
+    pub(crate) fn carries_book_of(&self, instrument: InstrumentId) -> bool {
+        self.carried.iter().any(|stream| stream.instrument == instrument && stream.carries_book())
+    }
+
+    /// Sends a command; one that finds the queue full or the connection gone is lost, and asked for again by whoever
+    /// still needs it.
+    pub(crate) fn send(&self, command: LineCommand) -> bool {
+        self.commands.try_send(command).is_ok()
+    }
+
+    /// Forgets instruments, and tells the connection to.
+    pub(crate) fn remove(&mut self, instruments: &[InstrumentId]) {
+        self.carried.retain(|stream| !instruments.contains(&stream.instrument));
+        self.send(LineCommand::Remove(instruments.to_vec()));
+    }
+}
+
+/// Adds streams to connections that have room, those of a known name to the one that carries it. Gives back what needs
+/// new connections.
+pub(crate) fn place(lines: &mut [Line], streams: Vec<Stream>) -> Vec<Stream> {
+    let mut added: Vec<Vec<Stream>> = lines.iter().map(|_| Vec::new()).collect();
+    let mut left = Vec::new();
+    for stream in streams {
+        let carrying = lines.iter().position(|line| line.carries(&stream.name));
+        let roomy = || lines.iter().position(|line| line.route == stream.route && line.room.has(&stream));
+        match carrying.or_else(roomy).and_then(|index| lines.get_mut(index).map(|line| (index, line))) {
+            Some((index, line)) => {
+                line.note(&stream);
+                added[index].push(stream);
+            }
+            None => left.push(stream),
+        }
+    }
+    for (line, streams) in lines.iter().zip(added) {
+        if !streams.is_empty() {
+            line.send(LineCommand::Add(streams));
+        }
+    }
+    left
+}
