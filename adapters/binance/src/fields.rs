@@ -172,34 +172,3 @@ impl QuoteFields {
         Ok(Quote { header, bid_price, bid_quantity, ask_price, ask_quantity })
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use marketprism_parse::numbers::time_ns;
-
-    fn decimal(text: &str) -> Decimal {
-        if text.is_empty() { NO_DECIMAL } else { text.parse().unwrap() }
-    }
-
-    #[test]
-    fn milliseconds_and_microseconds_are_told_apart() {
-        assert_eq!(time_ns(1_672_515_782_136), Some(1_672_515_782_136_000_000));
-        assert_eq!(time_ns(1_672_515_782_136_123), Some(1_672_515_782_136_123_000));
-        assert_eq!(time_ns(0), Some(0));
-        assert_eq!(time_ns(99_999_999_999_999), None);
-        assert_eq!(time_ns(u64::MAX), None);
-    }
-
-    #[test]
-    fn values_of_a_message_share_an_exponent() {
-        let of = |texts: [&str; 3]| align(texts.map(decimal), "p");
-        assert_eq!(of(["1.50", "2.25", "0.10"]), Ok(([150, 225, 10], -2)));
-        assert_eq!(of(["1.5", "", "0.0000"]), Ok(([15, ABSENT, 0], -1)));
-        assert_eq!(of(["0", "0.00", ""]), Ok(([0, 0, ABSENT], -2)));
-        assert_eq!(of(["", "", ""]), Ok(([ABSENT; 3], 0)));
-        let digits = "900000000000000000.0";
-        assert_eq!(of([digits, "1.50000000", "2"]), Ok(([9_000_000_000_000_000_000, 15, 20], -1)));
-        assert_eq!(of(["900000000000000000", "1.55", "2"]), Err(Unfit("p")));
-    }
-}

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use marketprism_core::Decimal;
 use marketprism_core::instrument::{Instrument, InstrumentType};
 use marketprism_core::venue::{DecodeError, Market};
+use marketprism_parse::dates::civil_date;
 use marketprism_parse::json::{self, Object, Value, bad};
 
 use crate::general::reason;
@@ -72,6 +73,7 @@ fn instrument(market: &Market, entry: &Value<'_>) -> Result<Instrument, DecodeEr
         underlying: entry.optional_text("pair")?.map(String::from).unwrap_or_default(),
         listing_ns: Some(entry.time_or("onboardDate", 0)?).filter(|time_ns| *time_ns != 0),
         expiry_ns,
+        suspended: is_suspended(&status),
         delisted: is_delisted(&status),
         status,
         ..Instrument::default()
@@ -102,20 +104,6 @@ fn canonical(base: &str, quote: &str, instrument_type: InstrumentType, expiry_ns
         }
         _ => format!("{base}-{quote}"),
     }
-}
-
-/// Year, month and day in UTC.
-fn civil_date(time_ns: i64) -> (i64, i64, i64) {
-    // Days counted from 0000-03-01, so that the leap day is the last of its year.
-    let days = time_ns.div_euclid(86_400_000_000_000) + 719_468;
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (era * 400 + year_of_era + i64::from(month <= 2), month, day)
 }
 
 /// Price and quantity step from the filters.
@@ -158,6 +146,11 @@ fn status(entry: &Object<'_>) -> Result<String, DecodeError> {
         None => entry.optional_text("status")?,
     };
     Ok(status.map(String::from).unwrap_or_default())
+}
+
+/// Listed, and not traded for the time being. Most spot pairs in BREAK are never traded again.
+fn is_suspended(status: &str) -> bool {
+    status == "BREAK"
 }
 
 /// Whether the state says that trading has ended for good. Not `PRE_SETTLE`, `PRE_DELIVERING` and `DELIVERING`,

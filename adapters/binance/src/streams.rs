@@ -4,6 +4,7 @@ use marketprism_core::Kind;
 use marketprism_core::instrument::{Instrument, InstrumentId, InstrumentType};
 use marketprism_core::venue::{Market, Stream};
 
+use marketprism_parse::json::push_string;
 use crate::market::MarketKind;
 
 /// Intervals of candles; the first one exists on spot only.
@@ -134,17 +135,4 @@ pub(crate) fn request(method: &str, request_id: u64, streams: &[&str]) -> String
     }
     text.push_str(&format!("],\"id\":{request_id}}}"));
     text
-}
-
-/// Appends a JSON string.
-fn push_string(text: &mut String, value: &str) {
-    text.push('"');
-    for letter in value.chars() {
-        match letter {
-            '"' | '\\' => text.extend(['\\', letter]),
-            '\0'..='\x1f' => text.push_str(&format!("\\u{:04x}", letter as u32)),
-            _ => text.push(letter),
-        }
-    }
-    text.push('"');
 }

@@ -94,6 +94,7 @@ fn only_an_end_of_trading_for_good_is_a_delisting() {
             let body = format!(r#"{{"symbols":[{entry}]}}"#);
             let (instruments, _) = Binance.parse_instruments(market("usdm"), body.as_bytes()).unwrap();
             assert_eq!((instruments[0].status.as_str(), instruments[0].delisted), (status, delisted));
+            assert_eq!(instruments[0].suspended, status == "BREAK");
         }
     }
 }

@@ -77,7 +77,7 @@ fn instrument(market: &Market, entry: &Value<'_>) -> Result<Instrument, DecodeEr
         volatility_unit: is_option.then_some(VolatilityUnit::Fraction),
         listing_ns: optional_time(&entry, "listTime")?,
         expiry_ns: optional_time(&entry, "expTime")?,
-        suspended: matches!(status.as_str(), "suspend" | "preopen"),
+        suspended: status == "suspend",
         delisted: status == "expired",
         status,
         venue_symbol,

@@ -8,6 +8,7 @@ use marketprism_core::instrument::{Instrument, InstrumentId, InstrumentType};
 use marketprism_core::venue::{DecodeError, Market, Stream};
 use marketprism_parse::json::Object;
 
+use marketprism_parse::json::push_string;
 use crate::bars::BARS;
 use crate::market::{BUSINESS, PUBLIC, instrument_type};
 
@@ -146,17 +147,4 @@ pub(crate) fn request(operation: &str, request_id: u64, streams: &[&str]) -> Str
     }
     text.push_str("]}");
     text
-}
-
-/// Appends a JSON string.
-fn push_string(text: &mut String, value: &str) {
-    text.push('"');
-    for letter in value.chars() {
-        match letter {
-            '"' | '\\' => text.extend(['\\', letter]),
-            '\0'..='\x1f' => text.push_str(&format!("\\u{:04x}", letter as u32)),
-            _ => text.push(letter),
-        }
-    }
-    text.push('"');
 }

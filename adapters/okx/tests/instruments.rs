@@ -130,7 +130,7 @@ fn suffixes_of_the_quote_asset_keep_symbols_apart() {
 fn what_is_not_listed_yet_or_no_longer_is_read_too() {
     let new = one("swap", json!({"instId": "NEW-USDT-SWAP", "state": "preopen"}));
     assert_eq!((new.symbol.as_str(), new.tick, new.multiplier), ("NEW-USDT-PERP", None, None));
-    assert!(new.suspended && !new.delisted);
+    assert!(!new.suspended && !new.delisted, "its opening is not to be missed");
     let old = one("futures", json!({"instId": "BTC-USD-210101", "state": "expired"}));
     assert!(old.delisted && !old.suspended);
     assert!(one("spot", json!({"instId": "BTC-USDT", "state": "suspend"})).suspended);
