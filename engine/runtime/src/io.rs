@@ -437,7 +437,7 @@ impl Line {
                 outlet.push(&Gap {
                     header: Header::new(Kind::Gap, stream.instrument, now),
                     from_ns: now,
-                    stream: *kind as u8,
+                    stream: kind.stream() as u8,
                     reason: GapReason::Disconnected as u8,
                     ..Gap::zeroed()
                 });

@@ -89,12 +89,12 @@ pub fn one_of_a_kind(streams: &[Stream]) -> Result<(), String> {
     let mut by_kind: HashMap<(InstrumentId, Kind), &str> = HashMap::new();
     for stream in streams {
         for kind in stream.kinds {
-            let channel = match kind {
+            let channel = match kind.stream() {
                 Kind::BookDelta => "book",
                 Kind::Trade => "trade",
                 _ => continue,
             };
-            let first = by_kind.entry((stream.instrument, *kind)).or_insert(&stream.name);
+            let first = by_kind.entry((stream.instrument, kind.stream())).or_insert(&stream.name);
             if *first != stream.name {
                 return Err(format!(
                     "an instrument can have one {channel} channel, and {first} and {} are two",

@@ -235,7 +235,7 @@ pub(crate) fn resume(
     let streams = prepared.iter().flat_map(|market| &market.needs.streams);
     let kinds = |stream: &marketprism_core::venue::Stream| {
         let instrument = stream.instrument;
-        stream.kinds.iter().map(move |kind| (instrument, *kind)).collect::<Vec<_>>()
+        stream.kinds.iter().map(move |kind| (instrument, kind.stream())).collect::<Vec<_>>()
     };
     let wanted: HashSet<(u32, Kind)> = streams.flat_map(kinds).collect();
     stream_ends(data_dir, &wanted, RESUME_BYTES).unwrap_or_else(|error| {
@@ -268,7 +268,7 @@ pub(crate) fn expected_streams(
 ) -> Vec<ExpectedStream> {
     let expected = needs.streams.iter().filter_map(|stream| {
         let instrument = instruments.get(&stream.instrument)?;
-        let kind = *stream.kinds.first()?;
+        let kind = stream.kinds.first()?.stream();
         let rare = matches!(instrument.instrument_type, InstrumentType::Option | InstrumentType::Combo)
             && matches!(kind, Kind::Trade | Kind::AggTrade | Kind::Candle);
         let label = format!("{label} {}", instrument.venue_symbol);

@@ -88,8 +88,8 @@ struct InstrumentState {
     book: Option<Box<BookState>>,
     trade_id: Option<u64>,
     agg_trade_id: Option<u64>,
-    /// Id of the newest quote, 0 where it has none.
-    quote_id: u64,
+    /// Id and exchange time of the newest quote; an id of 0: it has none.
+    quote: (u64, i64),
     last_ns: [i64; KINDS],
     interrupted: [Option<Interruption>; KINDS],
 }
@@ -100,7 +100,7 @@ impl InstrumentState {
             book: None,
             trade_id: None,
             agg_trade_id: None,
-            quote_id: 0,
+            quote: (0, TIME_MISSING),
             last_ns: [TIME_MISSING; KINDS],
             interrupted: [None; KINDS],
         }
@@ -272,12 +272,14 @@ impl Normaliser {
         }
     }
 
-    /// Whether a quote is not the last one over again. Ids of quotes rise and may skip.
+    /// Whether a quote is not the last one over again. Ids of quotes rise and may skip; a venue that confirms an
+    /// unchanged quote gives it a new time.
     #[inline]
     fn is_new_quote(&mut self, header: &Header) -> bool {
         let state = self.state(header.instrument);
-        let is_new = header.sequence == 0 || header.sequence != state.quote_id;
-        state.quote_id = header.sequence;
+        let this = (header.sequence, header.exchange_ns);
+        let is_new = header.sequence == 0 || this != state.quote;
+        state.quote = this;
         self.counts.duplicates += u64::from(!is_new);
         is_new
     }
