@@ -4,8 +4,8 @@ use marketprism_core::Kind;
 use marketprism_core::instrument::{Instrument, InstrumentId, InstrumentType};
 use marketprism_core::venue::{Market, Stream};
 
-use marketprism_parse::json::push_string;
 use crate::market::MarketKind;
+use marketprism_parse::json::push_string;
 
 /// Intervals of candles; the first one exists on spot only.
 const INTERVALS: [&str; 16] =

@@ -122,6 +122,8 @@ const fn market(
         // 3,000 of 10,000 credits a second for a subscribe request.
         messages_per_second: 3,
         requests: None,
+        // Credits: 3,000 a request of 30,000, which come back at 10,000 a second; shared by all that is not signed in.
+        requests_per_address: Some(Allowance { most: 10, window: Duration::from_secs(3) }),
         streams_per_connection: 400,
         books_per_connection: 400,
         // A request of this many channels stays far below the 32 kB that the venue takes.

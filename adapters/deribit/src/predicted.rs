@@ -1,7 +1,8 @@
 //! The predicted path: expects a notification in the wrapper and with the keys that the venue uses, walks over it
 //! byte by byte, and gives up at the first surprise. The order of keys has changed over the years and differs
-//! between channels, so that keys are looked at and not foretold; one that is not known, or that comes twice, is a
-//! surprise. What the path accepts, the general path accepts, with the same records.
+//! between channels, so that no order is demanded: keys are tried in the usual one, again and again, which finds
+//! each at the first look where they come so. One that is not known, or that comes twice, is a surprise. What the path
+//! accepts, the general path accepts, with the same records.
 
 use marketprism_core::instrument::SymbolTable;
 use marketprism_core::record::{RecordBuffer, Sink};
@@ -40,6 +41,34 @@ impl Predicted<'_> {
     pub(crate) fn read(&mut self, frame: &[u8], sink: &mut dyn Sink) -> Option<Kind> {
         let mut cursor = Cursor::new(frame);
         cursor.take(b"{\"jsonrpc\":\"2.0\",\"method\":\"subscription\",\"params\":{\"channel\":\"")?;
+        let named = cursor;
+        // The most frequent channels are known by their first letters.
+        if cursor.has(b"book.") {
+            let name = cursor.text()?;
+            if !is_plain(name) {
+                return self.rare(named, sink);
+            }
+            cursor.take(b",\"data\":")?;
+            return self.book(cursor, false, sink);
+        }
+        let content = match cursor.peek()? {
+            b't' if cursor.has(b"ticker.") => Content::Ticker,
+            b't' if cursor.has(b"trades.") => Content::Trades,
+            b'q' if cursor.has(b"quote.") => Content::Quote,
+            _ => return self.rare(named, sink),
+        };
+        cursor.text()?;
+        cursor.take(b",\"data\":")?;
+        match content {
+            Content::Ticker => self.ticker(cursor, sink),
+            Content::Trades => self.trades(cursor, sink),
+            _ => self.quote(cursor, sink),
+        }
+    }
+
+    /// A frame of any channel; the cursor is at its name.
+    #[inline(never)]
+    fn rare(&mut self, mut cursor: Cursor<'_>, sink: &mut dyn Sink) -> Option<Kind> {
         let channel = Channel::parse(cursor.text()?)?;
         cursor.take(b",\"data\":")?;
         match channel.content {

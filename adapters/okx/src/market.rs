@@ -60,6 +60,7 @@ const fn market(name: &'static str, channels: &'static [&'static str]) -> Market
         // Not documented; far below what the venue has been seen to bear.
         messages_per_second: 5,
         requests: Some(Allowance { most: 480, window: Duration::from_secs(60 * 60) }),
+        requests_per_address: None,
         // The venue has a limit and does not publish it.
         streams_per_connection: 100,
         books_per_connection: 30,

@@ -8,9 +8,9 @@ use marketprism_core::instrument::{Instrument, InstrumentId, InstrumentType};
 use marketprism_core::venue::{DecodeError, Market, Stream};
 use marketprism_parse::json::Object;
 
-use marketprism_parse::json::push_string;
 use crate::bars::BARS;
 use crate::market::{BUSINESS, PUBLIC, instrument_type};
+use marketprism_parse::json::push_string;
 
 /// Marks a future that has funding like a perpetual one.
 pub(crate) const PERPETUAL_STYLE: &str = "_XPERP";

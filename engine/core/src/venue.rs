@@ -56,6 +56,8 @@ pub struct Market {
     pub messages_per_second: u32,
     /// Subscribe and unsubscribe requests on one connection; `None`: no limit but that of messages.
     pub requests: Option<Allowance>,
+    /// Requests of all connections from one address together; `None`: not limited.
+    pub requests_per_address: Option<Allowance>,
     /// Streams on one connection.
     pub streams_per_connection: usize,
     /// Streams with a book on one connection.

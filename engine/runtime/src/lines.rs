@@ -25,6 +25,7 @@ pub(crate) struct LineMarket {
     pub(crate) instrument: InstrumentId,
     pub(crate) websocket: Vec<Endpoint>,
     pub(crate) governor: Arc<Mutex<Governor>>,
+    pub(crate) requests: Option<Arc<Mutex<Governor>>>,
 }
 
 impl LineMarket {
@@ -73,6 +74,7 @@ impl Dispatcher {
                 market.market,
                 subscriptions,
                 market.websocket.len(),
+                market.requests.clone(),
                 seed,
             ),
             streams: planned.streams,

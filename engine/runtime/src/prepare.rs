@@ -123,10 +123,13 @@ impl Preparing<'_> {
         let authority =
             |endpoints: &[Endpoint]| endpoints.first().map(Endpoint::authority).unwrap_or_default();
         let connects = self.governors.of(&authority(&websocket), "connects", market.connects);
+        let requests = market.requests_per_address;
+        let requests = requests.map(|limit| self.governors.of(&authority(&websocket), "requests", limit));
         let weight = self.governors.of(&authority(&rest), "REST weight", market.rest_weight);
         let rest = RestMarket::new(self.client.clone(), market, rest, weight);
         let (instrument, _) = self.registry.define(Instrument::market(&first.venue, &first.market));
-        let line = LineMarket { venue: Arc::clone(venue), market, instrument, websocket, governor: connects };
+        let venue = Arc::clone(venue);
+        let line = LineMarket { venue, market, instrument, websocket, governor: connects, requests };
 
         let definitions = self.definitions(&line, &rest).await;
         let definitions_missing = definitions.is_none();

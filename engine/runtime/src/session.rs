@@ -2,14 +2,17 @@
 //!
 //! The I/O thread drives it with monotonic time; tests drive it with a simulated clock.
 
+mod requests;
+
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use marketprism_core::venue::{Accepted, Market, Outcome, Venue};
+use marketprism_core::venue::{Market, Outcome, Venue};
 
 use crate::backoff::Backoff;
 use crate::governor::Governor;
+use requests::Requests;
 
 /// A request must be answered within this time.
 const ACKNOWLEDGE_LIMIT_NS: i64 = 10_000_000_000;
@@ -19,8 +22,6 @@ const ROTATION_MARGIN: Duration = Duration::from_secs(300);
 const SECOND_NS: i64 = 1_000_000_000;
 /// Pongs and other replies that may wait for their turn; more means the venue floods us.
 const MAX_WAITING_REPLIES: usize = 16;
-/// Milestones that may wait to be taken; a venue that refuses everything does not fill the memory.
-const MAX_MILESTONES: usize = 256;
 
 /// Something to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,50 +98,18 @@ enum Phase {
     Open { since_ns: i64 },
 }
 
-/// Something to ask of the venue.
-enum Ask {
-    /// Opens the connection: heartbeats, authentication. Holds the text and what it is.
-    Open(String, &'static str),
-    /// Subscribes these streams.
-    Subscribe(Vec<String>),
-    /// Ends these subscriptions, and where the flag says so begins them again, for a new snapshot.
-    Unsubscribe(Vec<String>, bool),
-}
-
-/// A request that was sent and is not answered in full.
-struct Unanswered {
-    id: u64,
-    ask: Ask,
-    sent_ns: i64,
-    /// Refusals so far: venues that answer for each stream do not always say for which.
-    refusals: usize,
-}
-
 /// One connection's state machine.
 pub struct Session {
-    venue: Arc<dyn Venue>,
     market: &'static Market,
-    /// Streams that every connection subscribes.
-    streams: Vec<String>,
     phase: Phase,
     backoff: Backoff,
-    asks: VecDeque<Ask>,
-    /// Streams to be subscribed anew, for a snapshot.
-    again: Vec<String>,
-    next_id: u64,
-    unanswered: VecDeque<Unanswered>,
+    requests: Requests,
     replies: VecDeque<Transmit>,
     /// Times of the last messages sent, for pacing.
     sent: VecDeque<i64>,
-    requests: Option<Governor>,
-    /// The venue's limit allows no request before this time.
-    next_request_ns: i64,
     last_receive_ns: i64,
     last_keep_alive_ns: i64,
     data_frames: u64,
-    subscribed: bool,
-    refused: bool,
-    milestones: VecDeque<Milestone>,
     closing: Option<CloseReason>,
 }
 
@@ -151,28 +120,19 @@ impl Session {
         market: &'static Market,
         streams: Vec<String>,
         endpoints: usize,
+        shared_requests: Option<Arc<Mutex<Governor>>>,
         seed: u64,
     ) -> Session {
         Session {
-            venue,
             market,
-            streams,
             phase: Phase::Down { retry_ns: i64::MIN },
             backoff: Backoff::new(endpoints, seed),
-            asks: VecDeque::new(),
-            again: Vec::new(),
-            next_id: 1,
-            unanswered: VecDeque::new(),
+            requests: Requests::new(venue, market, streams, shared_requests),
             replies: VecDeque::new(),
             sent: VecDeque::new(),
-            requests: None,
-            next_request_ns: i64::MIN,
             last_receive_ns: 0,
             last_keep_alive_ns: 0,
             data_frames: 0,
-            subscribed: false,
-            refused: false,
-            milestones: VecDeque::new(),
             closing: None,
         }
     }
@@ -191,58 +151,34 @@ impl Session {
     /// The WebSocket is open.
     pub fn on_open(&mut self, now_ns: i64) {
         self.phase = Phase::Open { since_ns: now_ns };
-        self.asks.clear();
-        self.again.clear();
-        self.unanswered.clear();
+        self.requests.begin();
         self.replies.clear();
         self.sent.clear();
-        let window = |limit: marketprism_core::venue::Allowance| limit.window.as_nanos() as i64;
-        self.next_request_ns = i64::MIN;
-        self.requests = self.market.requests.map(|limit| Governor::new(limit.most, window(limit)));
         self.last_receive_ns = now_ns;
         self.last_keep_alive_ns = now_ns;
         self.data_frames = 0;
-        self.subscribed = false;
-        self.refused = false;
-        self.milestones.clear();
         self.closing = None;
-        self.next_id = 1;
-        let opening = self.venue.opening(self.market, 1);
-        self.asks.extend(opening.into_iter().map(|opening| Ask::Open(opening.text, opening.purpose)));
-        self.ask_for(&self.streams.clone());
     }
 
-    /// Queues the subscription of streams.
-    fn ask_for(&mut self, streams: &[String]) {
-        let chunks = streams.chunks(self.market.streams_per_request.max(1));
-        self.asks.extend(chunks.map(|chunk| Ask::Subscribe(chunk.to_vec())));
+    fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open { .. })
     }
 
     /// Streams to carry from now on.
     pub fn add(&mut self, streams: Vec<String>) {
-        let new: Vec<String> = streams.into_iter().filter(|name| !self.streams.contains(name)).collect();
-        if let Phase::Open { .. } = self.phase {
-            self.ask_for(&new);
-        }
-        self.streams.extend(new);
+        self.requests.add(streams, self.is_open());
     }
 
     /// Streams that are no longer wanted.
     pub fn remove(&mut self, streams: &[String]) {
-        self.streams.retain(|name| !streams.contains(name));
-        if let Phase::Open { .. } = self.phase {
-            let chunks = streams.chunks(self.market.streams_per_request.max(1));
-            self.asks.extend(chunks.map(|chunk| Ask::Unsubscribe(chunk.to_vec(), false)));
-        }
+        self.requests.remove(streams, self.is_open());
     }
 
     /// Asks for a new snapshot of a stream by subscribing it anew. Nothing is done while the connection is down, since
     /// the next one brings a snapshot anyway.
     pub fn subscribe_again(&mut self, stream: &str) {
-        let known = self.streams.iter().any(|name| name == stream);
-        if matches!(self.phase, Phase::Open { .. }) && known && !self.again.iter().any(|name| name == stream)
-        {
-            self.again.push(stream.to_owned());
+        if self.is_open() {
+            self.requests.subscribe_again(stream);
         }
     }
 
@@ -258,127 +194,11 @@ impl Session {
         self.last_receive_ns = now_ns;
         match outcome {
             Outcome::Data => self.data_frames += 1,
-            Outcome::Acknowledged { id, accepted } => self.on_acknowledged(id, accepted),
-            Outcome::Refused { id, reason } => self.on_refused(id, &reason),
+            Outcome::Acknowledged { id, accepted } => self.requests.on_acknowledged(id, accepted),
+            Outcome::Refused { id, reason } => self.requests.on_refused(id, &reason),
             Outcome::Reply(text) => self.reply(Transmit::Text(text.to_owned())),
             Outcome::Alive | Outcome::InstrumentsChanged => {}
             Outcome::Closing => self.closing = Some(CloseReason::ClosingNotice),
-        }
-    }
-
-    /// The request that an answer is about.
-    fn answered(&mut self, id: Option<u64>) -> Option<usize> {
-        match id {
-            Some(id) => self.unanswered.iter().position(|request| request.id == id),
-            None => (!self.unanswered.is_empty()).then_some(0),
-        }
-    }
-
-    fn on_acknowledged(&mut self, id: Option<u64>, accepted: Accepted) {
-        let Some(index) = self.answered(id) else { return };
-        if let Accepted::Some(names) = &accepted
-            && let Some(request) = self.unanswered.get_mut(index)
-            && let Ask::Subscribe(streams) | Ask::Unsubscribe(streams, false) = &mut request.ask
-        {
-            streams.retain(|stream| !names.contains(stream));
-            if streams.len() > request.refusals {
-                return;
-            }
-        }
-        let Some(request) = self.unanswered.remove(index) else { return };
-        match (request.ask, accepted) {
-            (Ask::Subscribe(streams), Accepted::Only(names)) => {
-                let missing: Vec<String> = streams.into_iter().filter(|name| !names.contains(name)).collect();
-                if !missing.is_empty() {
-                    self.refuse(&missing, "not among the streams that the venue accepted");
-                }
-            }
-            (Ask::Unsubscribe(streams, true), Accepted::Some(names)) => {
-                // Each answer is for some of them: those can begin again.
-                let (done, left): (Vec<String>, Vec<String>) =
-                    streams.into_iter().partition(|name| names.contains(name));
-                self.ask_for(&done);
-                if !left.is_empty() {
-                    let ask = Ask::Unsubscribe(left, true);
-                    self.unanswered.insert(index, Unanswered { ask, ..request });
-                }
-            }
-            (Ask::Unsubscribe(streams, true), _) => self.ask_for(&streams),
-            _ => {}
-        }
-        self.check_subscribed();
-    }
-
-    fn on_refused(&mut self, id: Option<u64>, reason: &str) {
-        let Some(index) = self.answered(id) else {
-            self.note(Milestone::Refused(reason.to_owned()));
-            return;
-        };
-        let Some(request) = self.unanswered.get_mut(index) else { return };
-        request.refusals += 1;
-        let streams = match &mut request.ask {
-            Ask::Open(_, purpose) => {
-                let text = format!("{purpose}: {reason}");
-                self.unanswered.remove(index);
-                self.note(Milestone::Refused(text));
-                return;
-            }
-            // What is not subscribed need not be ended.
-            Ask::Unsubscribe(streams, again) => {
-                let streams = if *again { std::mem::take(streams) } else { vec![] };
-                self.unanswered.remove(index);
-                self.ask_for(&streams);
-                return;
-            }
-            Ask::Subscribe(streams) => streams,
-        };
-        if streams.iter().any(|stream| self.venue.fallback(stream, reason).is_some()) {
-            let streams = std::mem::take(streams);
-            self.unanswered.remove(index);
-            self.fall_back(&streams, reason);
-        } else {
-            let answered = request.refusals >= streams.len();
-            self.refused = true;
-            if answered {
-                self.unanswered.remove(index);
-            }
-            self.note(Milestone::Refused(reason.to_owned()));
-        }
-    }
-
-    /// Takes the venue's other form of streams that it refused.
-    fn fall_back(&mut self, streams: &[String], reason: &str) {
-        let mut replaced = Vec::new();
-        for stream in streams {
-            let other = self.venue.fallback(stream, reason).unwrap_or_else(|| stream.clone());
-            if let Some(name) = self.streams.iter_mut().find(|name| *name == stream) {
-                name.clone_from(&other);
-            }
-            replaced.push(other);
-        }
-        self.note(Milestone::FellBack(format!(
-            "{reason}; {} streams in another form instead",
-            replaced.len()
-        )));
-        self.ask_for(&replaced);
-    }
-
-    fn refuse(&mut self, streams: &[String], reason: &str) {
-        self.refused = true;
-        self.note(Milestone::Refused(format!("{reason}: {}", streams.join(", "))));
-    }
-
-    fn note(&mut self, milestone: Milestone) {
-        if self.milestones.len() < MAX_MILESTONES {
-            self.milestones.push_back(milestone);
-        }
-    }
-
-    fn check_subscribed(&mut self) {
-        let answered = self.unanswered.is_empty() && self.asks.is_empty();
-        if answered && !self.subscribed && !self.refused {
-            self.subscribed = true;
-            self.note(Milestone::Subscribed);
         }
     }
 
@@ -402,7 +222,10 @@ impl Session {
         }
         let transmit = match self.replies.pop_front() {
             Some(reply) => reply,
-            None => self.keep_alive(now_ns).or_else(|| self.request(now_ns))?,
+            None => match self.keep_alive(now_ns) {
+                Some(text) => text,
+                None => Transmit::Text(self.requests.poll(now_ns)?),
+            },
         };
         self.sent.push_back(now_ns);
         Some(transmit)
@@ -423,46 +246,6 @@ impl Session {
         Some(self.last_receive_ns.max(self.last_keep_alive_ns) + after)
     }
 
-    /// The next request.
-    fn request(&mut self, now_ns: i64) -> Option<Transmit> {
-        if !self.has_request() {
-            return None;
-        }
-        if self.asks.is_empty() {
-            let most = self.market.streams_per_request.max(1).min(self.again.len());
-            self.asks.push_back(Ask::Unsubscribe(self.again.drain(..most).collect(), true));
-        }
-        if let Some(governor) = &mut self.requests
-            && let Err(later) = governor.admit(now_ns, 1)
-        {
-            self.next_request_ns = later;
-            return None;
-        }
-        let ask = self.asks.pop_front()?;
-        let id = self.next_id;
-        self.next_id += 1;
-        fn names(streams: &[String]) -> Vec<&str> {
-            streams.iter().map(String::as_str).collect()
-        }
-        let text = match &ask {
-            Ask::Open(text, _) => text.clone(),
-            Ask::Subscribe(streams) => self.venue.subscribe(id, &names(streams)),
-            Ask::Unsubscribe(streams, _) => self.venue.unsubscribe(id, &names(streams)),
-        };
-        self.unanswered.push_back(Unanswered { id, ask, sent_ns: now_ns, refusals: 0 });
-        Some(Transmit::Text(text))
-    }
-
-    /// Whether there is a request that need not wait for an answer to another.
-    fn has_request(&self) -> bool {
-        let waits_for = |is: fn(&Ask) -> bool| self.unanswered.iter().any(|request| is(&request.ask));
-        if waits_for(|ask| matches!(ask, Ask::Open(..))) {
-            return false;
-        }
-        let may_begin_again = !waits_for(|ask| matches!(ask, Ask::Unsubscribe(_, true)));
-        !self.asks.is_empty() || (!self.again.is_empty() && may_begin_again)
-    }
-
     /// One message of the limit is kept in reserve for a reply.
     fn may_send(&mut self, now_ns: i64) -> bool {
         while self.sent.front().is_some_and(|at| now_ns - at >= SECOND_NS) {
@@ -475,7 +258,7 @@ impl Session {
 
     /// A step worth recording, once.
     pub fn poll_milestone(&mut self) -> Option<Milestone> {
-        self.milestones.pop_front()
+        self.requests.poll_milestone()
     }
 
     /// When [`on_timer`](Self::on_timer) must be called at the latest.
@@ -483,15 +266,15 @@ impl Session {
         let Phase::Open { since_ns } = self.phase else { return i64::MAX };
         let mut deadline = self.last_receive_ns + self.silence_limit_ns();
         deadline = deadline.min(since_ns.saturating_add(self.rotation_age_ns()));
-        if let Some(request) = self.unanswered.front() {
-            deadline = deadline.min(request.sent_ns + ACKNOWLEDGE_LIMIT_NS);
+        if let Some(sent_ns) = self.requests.oldest_unanswered_ns() {
+            deadline = deadline.min(sent_ns + ACKNOWLEDGE_LIMIT_NS);
         }
         if let Some(at) = self.keep_alive_ns() {
             deadline = deadline.min(at);
         }
-        if !self.replies.is_empty() || self.has_request() {
+        if !self.replies.is_empty() || self.requests.has_next() {
             let paced_ns = self.sent.front().map_or(0, |at| at + SECOND_NS);
-            let limited_ns = if self.replies.is_empty() { self.next_request_ns } else { i64::MIN };
+            let limited_ns = if self.replies.is_empty() { self.requests.next_ns() } else { i64::MIN };
             deadline = deadline.min(paced_ns.max(limited_ns));
         }
         deadline
@@ -515,13 +298,8 @@ impl Session {
         if now_ns - self.last_receive_ns >= self.silence_limit_ns() {
             return Some(CloseReason::Silent);
         }
-        while let Some(request) = self.unanswered.front()
-            && now_ns - request.sent_ns >= ACKNOWLEDGE_LIMIT_NS
-        {
-            if request.refusals == 0 {
-                return Some(CloseReason::NotAcknowledged);
-            }
-            self.unanswered.pop_front();
+        if self.requests.is_overdue(now_ns, ACKNOWLEDGE_LIMIT_NS) {
+            return Some(CloseReason::NotAcknowledged);
         }
         (now_ns - since_ns >= self.rotation_age_ns()).then_some(CloseReason::Rotation)
     }
@@ -548,7 +326,7 @@ impl Session {
 
     /// Whether every subscription of the open connection is acknowledged.
     pub fn is_subscribed(&self) -> bool {
-        self.subscribed
+        self.requests.is_subscribed()
     }
 
     /// Attempts that failed in a row.

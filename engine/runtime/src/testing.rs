@@ -26,6 +26,7 @@ pub(crate) const TEST_MARKET: Market = Market {
     channels: &["trade"],
     messages_per_second: 5,
     requests: None,
+    requests_per_address: None,
     streams_per_connection: 100,
     books_per_connection: 100,
     streams_per_request: 3,

@@ -1,12 +1,13 @@
 use super::*;
 use crate::testing::{MARKET, STRICT, TestVenue, streams};
+use marketprism_core::venue::Accepted;
 
 fn acknowledged(id: u64) -> Outcome {
     Outcome::Acknowledged { id: Some(id), accepted: Accepted::All }
 }
 
 fn open(streams_count: usize) -> Session {
-    let mut session = Session::new(Arc::new(TestVenue), &MARKET, streams(streams_count), 2, 1);
+    let mut session = Session::new(Arc::new(TestVenue), &MARKET, streams(streams_count), 2, None, 1);
     assert_eq!(session.next(0), Next::Connect(0));
     session.on_open(0);
     session
@@ -85,7 +86,7 @@ fn rotation_comes_before_the_venue_cuts() {
 
 #[test]
 fn failures_back_off_and_move_to_the_next_endpoint() {
-    let mut session = Session::new(Arc::new(TestVenue), &MARKET, streams(1), 2, 1);
+    let mut session = Session::new(Arc::new(TestVenue), &MARKET, streams(1), 2, None, 1);
     let mut now = 0;
     let mut endpoints = vec![];
     for _ in 0..6 {
@@ -122,7 +123,7 @@ fn a_closing_notice_ends_the_connection() {
 
 fn strict(streams: &[&str]) -> Session {
     let streams = streams.iter().map(|name| (*name).to_owned()).collect();
-    let mut session = Session::new(Arc::new(TestVenue), &STRICT, streams, 1, 1);
+    let mut session = Session::new(Arc::new(TestVenue), &STRICT, streams, 1, None, 1);
     session.next(0);
     session.on_open(0);
     session
@@ -261,4 +262,20 @@ fn streams_come_and_go_on_an_open_connection() {
     accepted(&mut session, 4, Accepted::All);
     session.remove(&["a".into()]);
     assert_eq!(texts(&mut session, 1), ["5:-a"]);
+}
+
+#[test]
+fn connections_of_one_address_share_its_requests() {
+    let shared = Arc::new(Mutex::new(Governor::new(3, SECOND_NS)));
+    let session = || {
+        let mut session =
+            Session::new(Arc::new(TestVenue), &MARKET, streams(6), 1, Some(Arc::clone(&shared)), 1);
+        session.next(0);
+        session.on_open(0);
+        session
+    };
+    let (mut first, mut second) = (session(), session());
+    assert_eq!((drain(&mut first, 0).len(), drain(&mut second, 0).len()), (2, 1), "three in a second");
+    assert_eq!(second.deadline(), SECOND_NS);
+    assert_eq!(drain(&mut second, SECOND_NS).len(), 1);
 }
