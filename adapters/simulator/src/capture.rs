@@ -63,12 +63,12 @@ pub(crate) fn load(folders: &[(Market, PathBuf)]) -> Result<Loaded, Error> {
     Ok(loaded)
 }
 
-fn failure(path: &Path, error: &dyn std::fmt::Display) -> Error {
+pub(crate) fn failure(path: &Path, error: &dyn std::fmt::Display) -> Error {
     Error::Capture { path: path.to_owned(), reason: error.to_string() }
 }
 
 /// Reads a file, or its `.zst` form; `None` when there is neither.
-fn read_either(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+pub(crate) fn read_either(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     let mut packed = path.as_os_str().to_owned();
     packed.push(".zst");
     let packed = PathBuf::from(packed);
@@ -86,7 +86,7 @@ fn read_either(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     Ok(Some(bytes))
 }
 
-fn channels(folder: &Path) -> Result<Vec<String>, Error> {
+pub(crate) fn channels(folder: &Path) -> Result<Vec<String>, Error> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).map_err(|error| failure(folder, &error))? {
         let entry = entry.map_err(|error| failure(folder, &error))?;
@@ -177,7 +177,7 @@ pub(crate) fn symbol_of(payload: &[u8]) -> Option<String> {
 }
 
 /// Epoch seconds with a fraction of any length, as nanoseconds.
-fn nanoseconds(text: &str) -> Option<u64> {
+pub(crate) fn nanoseconds(text: &str) -> Option<u64> {
     let (seconds, fraction) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
     let fraction = fraction.get(..fraction.len().min(9))?;
     let scale = 10_u64.pow(9 - fraction.len() as u32);

@@ -1,0 +1,9 @@
+//! The simulated OKX over real sockets.
+
+mod books;
+mod capture;
+mod client;
+mod control;
+mod data;
+mod disturbances;
+mod rest;
