@@ -59,6 +59,7 @@ pub(crate) static MARKETS: [Market; 3] = [
             "https://data-api.binance.vision",
         ],
         channels: SPOT_CHANNELS,
+        counts_contracts: false,
         messages_per_second: 5,
         requests: None,
         requests_per_address: None,
@@ -74,8 +75,8 @@ pub(crate) static MARKETS: [Market; 3] = [
         rest_weight: per_minute(6000),
         used_weight_header: USED_WEIGHT,
     },
-    futures("usdm", &["wss://fstream.binance.com"], &["https://fapi.binance.com"]),
-    futures("coinm", &["wss://dstream.binance.com"], &["https://dapi.binance.com"]),
+    futures("usdm", &["wss://fstream.binance.com"], &["https://fapi.binance.com"], false),
+    futures("coinm", &["wss://dstream.binance.com"], &["https://dapi.binance.com"], true),
 ];
 
 const fn per_minute(most: u32) -> Allowance {
@@ -88,6 +89,7 @@ const fn futures(
     name: &'static str,
     websocket: &'static [&'static str],
     rest: &'static [&'static str],
+    counts_contracts: bool,
 ) -> Market {
     Market {
         name,
@@ -95,6 +97,7 @@ const fn futures(
         websocket,
         rest,
         channels: FUTURES_CHANNELS,
+        counts_contracts,
         messages_per_second: 10,
         requests: None,
         requests_per_address: None,

@@ -104,6 +104,12 @@ impl Venue for Deribit {
         instruments::requests(market)
     }
 
+    /// The name tells whether a future is inverse.
+    fn instrument_by_name(&self, market: &Market, venue_symbol: &str) -> Instrument {
+        let inverse = market::MarketKind::of(market.name).counts_quote_units(venue_symbol.as_bytes());
+        Instrument { inverse, ..Instrument::unknown(NAME, market.name, venue_symbol) }
+    }
+
     fn parse_instruments(
         &self,
         market: &Market,

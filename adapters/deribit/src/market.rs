@@ -119,6 +119,7 @@ const fn market(
         websocket,
         rest: &["https://www.deribit.com"],
         channels,
+        counts_contracts: false,
         // 3,000 of 10,000 credits a second for a subscribe request.
         messages_per_second: 3,
         requests: None,

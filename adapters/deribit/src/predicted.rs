@@ -18,8 +18,33 @@ use crate::fields::{
     trade_id,
 };
 use crate::market::MarketKind;
-use crate::numbers::Numbers;
-use crate::ticker::TickerFields;
+use crate::ticker::{Sensitivities, Statistics, TickerFields};
+
+/// Walks over the object at the cursor. Each key, with its quotes and colon, says what becomes of its value; keys are
+/// tried in this order again and again, until a round finds none.
+macro_rules! members {
+    ($cursor:ident, { $($key:literal => $value:expr,)* }) => {
+        $cursor.take(b"{")?;
+        if !$cursor.has(b"}") {
+            'object: loop {
+                let mut found = false;
+                $(
+                    if $cursor.has($key) {
+                        $value?;
+                        if !$cursor.has(b",") {
+                            break 'object;
+                        }
+                        found = true;
+                    }
+                )*
+                if !found {
+                    return None;
+                }
+            }
+            $cursor.take(b"}")?;
+        }
+    };
+}
 
 /// What the path needs besides the frame.
 pub(crate) struct Predicted<'d> {
@@ -100,24 +125,23 @@ impl Predicted<'_> {
         let (mut symbol, mut exchange_ns, mut change_id, mut previous_id) = (None, None, None, None);
         let (mut name, mut bid_levels, mut asks) = (None, None, None);
         self.levels.clear();
-        members(&mut cursor, |key, cursor| match key {
-            b"type" => once(&mut name, text(cursor)),
-            b"timestamp" => once(&mut exchange_ns, cursor.time()),
-            b"instrument_name" => once(&mut symbol, quoted_symbol(cursor)),
-            b"change_id" => once(&mut change_id, cursor.integer()),
-            b"prev_change_id" => once(&mut previous_id, cursor.signed()),
-            b"bids" => {
-                *cursor = read_levels(*cursor, self.levels)?;
+        members!(cursor, {
+            b"\"type\":" => once(&mut name, text(&mut cursor)),
+            b"\"timestamp\":" => once(&mut exchange_ns, cursor.time()),
+            b"\"prev_change_id\":" => once(&mut previous_id, cursor.signed()),
+            b"\"instrument_name\":" => once(&mut symbol, quoted_symbol(&mut cursor)),
+            b"\"change_id\":" => once(&mut change_id, cursor.integer()),
+            b"\"bids\":" => {
+                cursor = read_levels(cursor, self.levels)?;
                 once(&mut bid_levels, Some(self.levels.levels().len()))
-            }
-            b"asks" => {
+            },
+            b"\"asks\":" => {
                 // The levels of a record are bids first.
                 bid_levels?;
-                *cursor = read_levels(*cursor, self.levels)?;
+                cursor = read_levels(cursor, self.levels)?;
                 once(&mut asks, Some(()))
-            }
-            _ => None,
-        })?;
+            },
+        });
         asks?;
         finish(cursor)?;
         let kind = book_kind(name, previous_id, grouped)?;
@@ -139,7 +163,7 @@ impl Predicted<'_> {
         cursor.take(b"[")?;
         self.staged.clear();
         loop {
-            self.trade(&mut cursor)?;
+            cursor = self.trade(cursor)?;
             if !cursor.has(b",") {
                 break;
             }
@@ -152,45 +176,58 @@ impl Predicted<'_> {
         Some(Kind::DetailedTrade)
     }
 
-    /// Reads one trade into `staged`.
+    /// Reads one trade into `staged`: the cursor behind it.
     #[inline(always)]
-    fn trade(&mut self, cursor: &mut Cursor<'_>) -> Option<()> {
+    fn trade<'a>(&mut self, mut cursor: Cursor<'a>) -> Option<Cursor<'a>> {
         let mut symbol = None;
         let mut fields = TradeFields::EMPTY;
-        members(cursor, |key, cursor| match key {
-            b"timestamp" => once(&mut fields.exchange_ns, cursor.time()),
-            b"instrument_name" => once(&mut symbol, quoted_symbol(cursor)),
-            b"trade_seq" => once(&mut fields.sequence, cursor.integer()),
-            b"trade_id" => once(&mut fields.trade_id, trade_id(text(cursor)?)),
-            b"direction" => once(&mut fields.direction, Some(direction(text(cursor)?))),
+        members!(cursor, {
+            b"\"timestamp\":" => once(&mut fields.exchange_ns, cursor.time()),
+            b"\"iv\":" => decimal_once(&mut fields.numbers.volatility, &mut cursor),
+            b"\"price\":" => decimal_once(&mut fields.numbers.price, &mut cursor),
+            b"\"amount\":" => decimal_once(&mut fields.numbers.amount, &mut cursor),
+            b"\"direction\":" => once(&mut fields.direction, Some(direction(text(&mut cursor)?))),
+            b"\"index_price\":" => decimal_once(&mut fields.numbers.index_price, &mut cursor),
+            b"\"instrument_name\":" => once(&mut symbol, quoted_symbol(&mut cursor)),
+            b"\"trade_seq\":" => once(&mut fields.sequence, cursor.integer()),
+            b"\"mark_price\":" => decimal_once(&mut fields.numbers.mark_price, &mut cursor),
+            b"\"tick_direction\":" => number(&mut cursor).map(|_| ()),
             // A party that is not known is a surprise.
-            b"liquidation" => once(&mut fields.liquidation, liquidated(text(cursor)?)),
-            b"block_trade_id" => {
+            b"\"liquidation\":" => once(&mut fields.liquidation, liquidated(text(&mut cursor)?)),
+            b"\"block_trade_id\":" => {
                 fields.block = true;
-                text(cursor).map(|_| ())
-            }
-            b"combo_id" | b"combo_trade_id" => {
+                text(&mut cursor).map(|_| ())
+            },
+            b"\"block_trade_leg_count\":" => number(&mut cursor).map(|_| ()),
+            b"\"block_rfq_id\":" => number(&mut cursor).map(|_| ()),
+            b"\"combo_id\":" => {
                 fields.combo = true;
-                text(cursor).map(|_| ())
-            }
-            b"tick_direction" | b"contracts" | b"block_trade_leg_count" | b"block_rfq_id" => {
-                number(cursor).map(|_| ())
-            }
-            _ => decimal_once(fields.numbers.number(key)?, cursor),
-        })?;
+                text(&mut cursor).map(|_| ())
+            },
+            b"\"contracts\":" => number(&mut cursor).map(|_| ()),
+            b"\"combo_trade_id\":" => {
+                fields.combo = true;
+                text(&mut cursor).map(|_| ())
+            },
+            b"\"trade_id\":" => once(&mut fields.trade_id, trade_id(text(&mut cursor)?)),
+        });
         let envelope = self.envelope(symbol)?;
-        fields.push(envelope, self.staged).ok()
+        fields.push(envelope, self.staged).ok()?;
+        Some(cursor)
     }
 
     #[inline(never)]
     fn quote(&mut self, mut cursor: Cursor<'_>, sink: &mut dyn Sink) -> Option<Kind> {
         let (mut symbol, mut exchange_ns) = (None, None);
         let mut numbers = QuoteNumbers::EMPTY;
-        members(&mut cursor, |key, cursor| match key {
-            b"timestamp" => once(&mut exchange_ns, cursor.time()),
-            b"instrument_name" => once(&mut symbol, quoted_symbol(cursor)),
-            _ => decimal_once(numbers.number(key)?, cursor),
-        })?;
+        members!(cursor, {
+            b"\"timestamp\":" => once(&mut exchange_ns, cursor.time()),
+            b"\"instrument_name\":" => once(&mut symbol, quoted_symbol(&mut cursor)),
+            b"\"best_ask_price\":" => decimal_once(&mut numbers.ask_price, &mut cursor),
+            b"\"best_bid_price\":" => decimal_once(&mut numbers.bid_price, &mut cursor),
+            b"\"best_ask_amount\":" => decimal_once(&mut numbers.ask_amount, &mut cursor),
+            b"\"best_bid_amount\":" => decimal_once(&mut numbers.bid_amount, &mut cursor),
+        });
         finish(cursor)?;
         sink.push(&numbers.record(self.envelope(symbol)?, exchange_ns).ok()?);
         Some(Kind::Quote)
@@ -200,26 +237,44 @@ impl Predicted<'_> {
     fn ticker(&mut self, mut cursor: Cursor<'_>, sink: &mut dyn Sink) -> Option<Kind> {
         let (mut symbol, mut statistics, mut greeks) = (None, None, None);
         let mut fields = TickerFields::EMPTY;
-        members(&mut cursor, |key, cursor| match key {
-            b"timestamp" => once(&mut fields.exchange_ns, cursor.time()),
-            b"instrument_name" => once(&mut symbol, quoted_symbol(cursor)),
-            b"state" | b"underlying_index" => text(cursor).map(|_| ()),
-            b"settlement_price" | b"delivery_price" | b"min_price" | b"max_price" => {
-                number(cursor).map(|_| ())
-            }
-            b"stats" => {
-                once(&mut statistics, Some(()))?;
-                members(cursor, |key, cursor| match key {
-                    b"price_change" | b"volume_notional" => number(cursor).map(|_| ()),
-                    _ => decimal_once(fields.statistics.number(key)?, cursor),
-                })
-            }
-            b"greeks" => {
-                once(&mut greeks, Some(()))?;
-                members(cursor, |key, cursor| decimal_once(fields.greeks.number(key)?, cursor))
-            }
-            _ => decimal_once(fields.numbers.number(key)?, cursor),
-        })?;
+        let numbers = &mut fields.numbers;
+        // The order of options; that of perpetual contracts takes some rounds.
+        members!(cursor, {
+            b"\"underlying_price\":" => decimal_once(&mut numbers.underlying_price, &mut cursor),
+            b"\"underlying_index\":" => text(&mut cursor).map(|_| ()),
+            b"\"timestamp\":" => once(&mut fields.exchange_ns, cursor.time()),
+            b"\"stats\":" => {
+                cursor = read_statistics(cursor, &mut fields.statistics)?;
+                once(&mut statistics, Some(()))
+            },
+            b"\"state\":" => text(&mut cursor).map(|_| ()),
+            b"\"settlement_price\":" => number(&mut cursor).map(|_| ()),
+            b"\"open_interest\":" => decimal_once(&mut numbers.open_interest, &mut cursor),
+            b"\"min_price\":" => number(&mut cursor).map(|_| ()),
+            b"\"max_price\":" => number(&mut cursor).map(|_| ()),
+            b"\"mark_price\":" => decimal_once(&mut numbers.mark_price, &mut cursor),
+            b"\"mark_iv\":" => decimal_once(&mut numbers.mark_iv, &mut cursor),
+            b"\"last_price\":" => decimal_once(&mut numbers.last_price, &mut cursor),
+            b"\"interest_value\":" => decimal_once(&mut numbers.interest_value, &mut cursor),
+            b"\"interest_rate\":" => decimal_once(&mut numbers.interest_rate, &mut cursor),
+            b"\"instrument_name\":" => once(&mut symbol, quoted_symbol(&mut cursor)),
+            b"\"index_price\":" => decimal_once(&mut numbers.index_price, &mut cursor),
+            b"\"greeks\":" => {
+                cursor = read_greeks(cursor, &mut fields.greeks)?;
+                once(&mut greeks, Some(()))
+            },
+            b"\"funding_8h\":" => decimal_once(&mut numbers.funding_8h, &mut cursor),
+            b"\"estimated_delivery_price\":" =>
+                decimal_once(&mut numbers.estimated_delivery_price, &mut cursor),
+            b"\"delivery_price\":" => number(&mut cursor).map(|_| ()),
+            b"\"current_funding\":" => decimal_once(&mut numbers.current_funding, &mut cursor),
+            b"\"bid_iv\":" => decimal_once(&mut numbers.bid_iv, &mut cursor),
+            b"\"best_bid_price\":" => decimal_once(&mut numbers.bid_price, &mut cursor),
+            b"\"best_bid_amount\":" => decimal_once(&mut numbers.bid_amount, &mut cursor),
+            b"\"best_ask_price\":" => decimal_once(&mut numbers.ask_price, &mut cursor),
+            b"\"best_ask_amount\":" => decimal_once(&mut numbers.ask_amount, &mut cursor),
+            b"\"ask_iv\":" => decimal_once(&mut numbers.ask_iv, &mut cursor),
+        });
         let counts_quote_units = self.market.counts_quote_units(symbol?.0);
         let envelope = self.envelope(symbol)?;
         finish(cursor)?;
@@ -229,7 +284,13 @@ impl Predicted<'_> {
 
     #[inline(never)]
     fn price_index(&mut self, mut cursor: Cursor<'_>, sink: &mut dyn Sink) -> Option<Kind> {
-        let (symbol, fields) = index(&mut cursor, b"price")?;
+        let mut symbol = None;
+        let mut fields = IndexFields { exchange_ns: None, value: NO_DECIMAL };
+        members!(cursor, {
+            b"\"timestamp\":" => once(&mut fields.exchange_ns, cursor.time()),
+            b"\"price\":" => decimal_once(&mut fields.value, &mut cursor),
+            b"\"index_name\":" => once(&mut symbol, quoted_symbol(&mut cursor)),
+        });
         finish(cursor)?;
         sink.push(&fields.price(self.envelope(symbol)?).ok()?);
         Some(Kind::MarkPrice)
@@ -237,7 +298,13 @@ impl Predicted<'_> {
 
     #[inline(never)]
     fn volatility_index(&mut self, mut cursor: Cursor<'_>, sink: &mut dyn Sink) -> Option<Kind> {
-        let (symbol, fields) = index(&mut cursor, b"volatility")?;
+        let mut symbol = None;
+        let mut fields = IndexFields { exchange_ns: None, value: NO_DECIMAL };
+        members!(cursor, {
+            b"\"volatility\":" => decimal_once(&mut fields.value, &mut cursor),
+            b"\"timestamp\":" => once(&mut fields.exchange_ns, cursor.time()),
+            b"\"index_name\":" => once(&mut symbol, quoted_symbol(&mut cursor)),
+        });
         finish(cursor)?;
         sink.push(&fields.volatility(self.envelope(symbol)?).ok()?);
         Some(Kind::VolatilityIndex)
@@ -247,10 +314,15 @@ impl Predicted<'_> {
     fn candle(&mut self, mut cursor: Cursor<'_>, channel: Channel<'_>, sink: &mut dyn Sink) -> Option<Kind> {
         let mut open_ns = None;
         let mut numbers = CandleNumbers::EMPTY;
-        members(&mut cursor, |key, cursor| match key {
-            b"tick" => once(&mut open_ns, cursor.time()),
-            _ => decimal_once(numbers.number(key)?, cursor),
-        })?;
+        members!(cursor, {
+            b"\"volume\":" => decimal_once(&mut numbers.volume, &mut cursor),
+            b"\"tick\":" => once(&mut open_ns, cursor.time()),
+            b"\"open\":" => decimal_once(&mut numbers.open, &mut cursor),
+            b"\"low\":" => decimal_once(&mut numbers.low, &mut cursor),
+            b"\"high\":" => decimal_once(&mut numbers.high, &mut cursor),
+            b"\"cost\":" => decimal_once(&mut numbers.cost, &mut cursor),
+            b"\"close\":" => decimal_once(&mut numbers.close, &mut cursor),
+        });
         finish(cursor)?;
         let envelope = self.envelope(Some((channel.subject, None)))?;
         let length_ns = resolution_ns(channel.option)?;
@@ -259,46 +331,45 @@ impl Predicted<'_> {
     }
 }
 
+/// The object `stats` of a ticker: the cursor behind it.
+#[inline(always)]
+fn read_statistics<'a>(mut cursor: Cursor<'a>, statistics: &mut Statistics) -> Option<Cursor<'a>> {
+    members!(cursor, {
+        b"\"volume_usd\":" => decimal_once(&mut statistics.volume_usd, &mut cursor),
+        b"\"volume_notional\":" => number(&mut cursor).map(|_| ()),
+        b"\"volume\":" => decimal_once(&mut statistics.volume, &mut cursor),
+        b"\"price_change\":" => number(&mut cursor).map(|_| ()),
+        b"\"low\":" => decimal_once(&mut statistics.low, &mut cursor),
+        b"\"high\":" => decimal_once(&mut statistics.high, &mut cursor),
+    });
+    Some(cursor)
+}
+
+/// The object `greeks` of a ticker: the cursor behind it.
+#[inline(always)]
+fn read_greeks<'a>(mut cursor: Cursor<'a>, greeks: &mut Sensitivities) -> Option<Cursor<'a>> {
+    members!(cursor, {
+        b"\"vega\":" => decimal_once(&mut greeks.vega, &mut cursor),
+        b"\"theta\":" => decimal_once(&mut greeks.theta, &mut cursor),
+        b"\"rho\":" => decimal_once(&mut greeks.rho, &mut cursor),
+        b"\"gamma\":" => decimal_once(&mut greeks.gamma, &mut cursor),
+        b"\"delta\":" => decimal_once(&mut greeks.delta, &mut cursor),
+    });
+    Some(cursor)
+}
+
+/// Whether a book channel's name, behind its first part, is that of a whole book: it has one option.
+#[inline(always)]
+fn is_plain(name: &[u8]) -> bool {
+    let symbol = name.strip_suffix(b".100ms").or_else(|| name.strip_suffix(b".raw"));
+    symbol.is_some_and(|symbol| !symbol.contains(&b'.'))
+}
+
 /// Nothing may follow the data but the end of the wrapper.
 #[inline(always)]
 fn finish(mut cursor: Cursor<'_>) -> Option<()> {
     cursor.take(b"}}")?;
     cursor.end()
-}
-
-/// The data of an index, whose value has this key.
-#[inline(always)]
-fn index<'a>(cursor: &mut Cursor<'a>, value_key: &[u8]) -> Option<(Option<Symbol<'a>>, IndexFields)> {
-    let mut symbol = None;
-    let mut fields = IndexFields { exchange_ns: None, value: NO_DECIMAL };
-    members(cursor, |key, cursor| match key {
-        b"timestamp" => once(&mut fields.exchange_ns, cursor.time()),
-        b"index_name" => once(&mut symbol, quoted_symbol(cursor)),
-        _ if key == value_key => decimal_once(&mut fields.value, cursor),
-        _ => None,
-    })?;
-    Some((symbol, fields))
-}
-
-/// Walks over an object: `member` is given each key, and the cursor in front of its value.
-#[inline(always)]
-fn members<'a>(
-    cursor: &mut Cursor<'a>,
-    mut member: impl FnMut(&'a [u8], &mut Cursor<'a>) -> Option<()>,
-) -> Option<()> {
-    cursor.take(b"{")?;
-    if cursor.has(b"}") {
-        return Some(());
-    }
-    loop {
-        cursor.take(b"\"")?;
-        let key = cursor.text()?;
-        cursor.take(b":")?;
-        member(key, cursor)?;
-        if !cursor.has(b",") {
-            return cursor.take(b"}");
-        }
-    }
 }
 
 /// Keeps a value of which there must be only one.
@@ -342,9 +413,11 @@ fn read_levels<'a>(mut cursor: Cursor<'a>, levels: &mut LevelBuffer) -> Option<C
     if cursor.has(b"]") {
         return Some(cursor);
     }
+    let grouped = !cursor.next_is(b"[\"");
     loop {
         cursor.take(b"[")?;
-        let deleted = action(&mut cursor)?;
+        // Grouped books do not say what happened to a level.
+        let deleted = if grouped { false } else { deleted(&mut cursor)? };
         let price = cursor.number()?;
         cursor.take(b",")?;
         let amount = cursor.number()?;
@@ -357,11 +430,28 @@ fn read_levels<'a>(mut cursor: Cursor<'a>, levels: &mut LevelBuffer) -> Option<C
     }
 }
 
-/// Steps over what happened to a level, which grouped books do not say: whether it was deleted.
+/// Steps over what happened to a level: whether it was deleted. Which of the words it is cannot be foreseen, so that all
+/// are compared without a branch.
 #[inline(always)]
-fn action(cursor: &mut Cursor<'_>) -> Option<bool> {
-    if !cursor.has(b"\"") || cursor.has(b"new\",") || cursor.has(b"change\",") {
-        return Some(false);
+fn deleted(cursor: &mut Cursor<'_>) -> Option<bool> {
+    cursor.take(b"\"")?;
+    let (word, key) = cursor.symbol()?;
+    let key = key.unwrap_or_else(|| short_key(word));
+    let is_deleted = key == const { short_key(b"delete") };
+    if !(is_deleted | (key == const { short_key(b"change") }) | (key == const { short_key(b"new") })) {
+        return None;
     }
-    cursor.take(b"delete\",").map(|()| true)
+    cursor.take(b",")?;
+    Some(is_deleted)
+}
+
+/// The first bytes of a word as [`Cursor::symbol`] gives them.
+#[inline(always)]
+const fn short_key(word: &[u8]) -> u128 {
+    let (mut key, mut index) = (0, 0);
+    while index < word.len() && index < 15 {
+        key |= (word[index] as u128) << (8 * index);
+        index += 1;
+    }
+    key
 }

@@ -8,7 +8,7 @@ use marketprism_core::Decimal;
 use marketprism_core::clock::TIME_MISSING;
 use marketprism_core::instrument::{Instrument, InstrumentType, OptionType, VolatilityUnit};
 use marketprism_core::venue::{DecodeError, Market};
-use marketprism_parse::json::{Object, Value, bad};
+use marketprism_parse::json::{self, Object, Value, bad};
 use marketprism_parse::numbers::NO_DECIMAL;
 
 use crate::general::{optional_decimal, time};
@@ -162,4 +162,12 @@ fn positive(entry: &Object<'_>, key: &'static str) -> Result<Option<Decimal>, De
 fn optional_time(entry: &Object<'_>, key: &'static str) -> Result<Option<i64>, DecodeError> {
     let time = time(entry, key)?;
     Ok((time != TIME_MISSING).then_some(time))
+}
+
+/// The `instId` of every entry of a push.
+pub(crate) fn symbols_in(frame: &[u8]) -> Vec<String> {
+    let symbol = |entry: Value<'_>| Some(entry.object()?.text("instId").ok()?.into_owned());
+    let Some(push) = json::parse(frame).ok().and_then(|value| value.object()) else { return vec![] };
+    let entries = push.get("data").and_then(Value::elements);
+    entries.map_or(vec![], |entries| entries.filter_map(symbol).collect())
 }

@@ -72,6 +72,10 @@ impl Venue for Okx {
         Box::new(FrameDecoder::new(market.name, symbols))
     }
 
+    fn symbols_in(&self, frame: &[u8]) -> Vec<String> {
+        instruments::symbols_in(frame)
+    }
+
     fn instruments_requests(&self, market: &Market) -> Vec<Request> {
         rest::instruments_requests(market)
     }

@@ -12,9 +12,9 @@ pub(crate) const BUSINESS: &str = "/ws/v5/business";
 
 /// All markets. `clock` and `long_short_ratio` are polled.
 pub(crate) static MARKETS: [Market; 4] = [
-    market("spot", &["trade", "book", "book5", "quote", "ticker", "candle", "clock"]),
-    market("swap", FUTURES_CHANNELS),
-    market("futures", FUTURES_CHANNELS),
+    market("spot", &["trade", "book", "book5", "quote", "ticker", "candle", "clock"], false),
+    market("swap", FUTURES_CHANNELS, true),
+    market("futures", FUTURES_CHANNELS, true),
     market(
         "option",
         &[
@@ -31,6 +31,7 @@ pub(crate) static MARKETS: [Market; 4] = [
             "greeks",
             "clock",
         ],
+        true,
     ),
 ];
 
@@ -50,13 +51,14 @@ const FUTURES_CHANNELS: &[&str] = &[
     "clock",
 ];
 
-const fn market(name: &'static str, channels: &'static [&'static str]) -> Market {
+const fn market(name: &'static str, channels: &'static [&'static str], counts_contracts: bool) -> Market {
     Market {
         name,
         continuity: Continuity::Chained,
         websocket: &["wss://ws.okx.com:8443", "wss://wsaws.okx.com:8443"],
         rest: &["https://www.okx.com", "https://aws.okx.com"],
         channels,
+        counts_contracts,
         // Not documented; far below what the venue has been seen to bear.
         messages_per_second: 5,
         requests: Some(Allowance { most: 480, window: Duration::from_secs(60 * 60) }),
@@ -66,7 +68,8 @@ const fn market(name: &'static str, channels: &'static [&'static str]) -> Market
         books_per_connection: 30,
         // A hundred arguments have some 10 KB; the venue takes 64 KB.
         streams_per_request: 100,
-        connects: Allowance { most: 3, window: Duration::from_secs(1) },
+        // 3 a second, as the venue sees them arrive: half a second is for what the way adds to one and not to another.
+        connects: Allowance { most: 3, window: Duration::from_millis(1500) },
         connections: None,
         connection_lifetime: None,
         // The venue closes a connection after 30 s without a message; a `ping` counts as one.

@@ -1,6 +1,7 @@
 //! The configuration file: TOML in, [`Settings`] out, or every fault of the file with its line and what to write
 //! instead.
 
+mod channels;
 mod nearest;
 mod reader;
 mod sections;
@@ -19,7 +20,7 @@ pub(crate) use nearest::nearest;
 use reader::{Reader, Section};
 
 /// Keys outside of all sections.
-const TOP_KEYS: [&str; 5] = ["data_dir", "certificate_files", "log", "threads", "source"];
+const TOP_KEYS: [&str; 6] = ["data_dir", "certificate_files", "log", "books", "threads", "source"];
 
 /// Something in a configuration file that must be changed before it can be used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -45,7 +46,11 @@ impl fmt::Display for Fault {
 
 /// All venues that can be recorded: one line for each.
 pub(crate) fn venues() -> Vec<Arc<dyn Venue>> {
-    vec![Arc::new(marketprism_binance::Binance)]
+    vec![
+        Arc::new(marketprism_binance::Binance),
+        Arc::new(marketprism_okx::Okx),
+        Arc::new(marketprism_deribit::Deribit::from_environment()),
+    ]
 }
 
 /// Reads a configuration file. The error holds all its faults, in the order of their lines, never none.
@@ -88,6 +93,7 @@ fn read(reader: &mut Reader<'_>, top: &Section<'_>, folder: Option<&Path>) -> Se
         data_dir: sections::data_dir(reader, top, folder),
         certificate_files: sections::certificate_files(reader, top, folder),
         log: sections::log(reader, top),
+        books: sections::books(reader, top),
         threads: sections::threads(reader, top),
         sources: sources::sources(reader, top, &venues()),
     }

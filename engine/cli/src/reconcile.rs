@@ -1,20 +1,22 @@
-//! Compares what a simulator says it sent with what the log holds.
+//! Compares what simulated venues say they sent with what the log holds.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 
 use marketprism_book::SyncedBook;
 use marketprism_core::Decimal;
-use marketprism_core::record::{Kind, Level, RecordRef, flag};
+use marketprism_core::record::{Book, Kind, Level, RecordRef, flag};
 use marketprism_core::venue::{Continuity, Venue};
 use marketprism_log::{LogReader, Selection};
-use marketprism_simulator::{Ledger, Simulator};
 
-use crate::local::channel_of;
+use crate::local::{Amount, Sent, Simulated};
 
-/// Market, venue symbol, kind.
-type StreamKey = (String, String, Kind);
+/// Venue, market or nothing, venue symbol or nothing, kind.
+type StreamKey = (String, String, String, Kind);
+/// Venue, market, venue symbol.
+type BookKey = (String, String, String);
 
 /// The result of the comparison.
 #[derive(Clone, Copy, Debug, Default, serde::Serialize)]
@@ -33,53 +35,56 @@ pub(crate) struct Reconciliation {
     pub(crate) books_different: u64,
 }
 
-/// Counts what was stored from `first_sequence` on against the ledger, stream by stream, and rebuilds every
+/// What is stored of the streams that venues speak of.
+#[derive(Default)]
+struct Stored {
+    records: BTreeMap<StreamKey, u64>,
+    /// Ids covered by trades.
+    ids: BTreeMap<StreamKey, u64>,
+    books: BTreeMap<BookKey, SyncedBook>,
+}
+
+/// Counts what was stored from `first_sequence` on against what was sent, stream by stream, and rebuilds every
 /// book from the log alone.
 pub(crate) fn reconcile(
     data_dir: &Path,
     first_sequence: u64,
-    simulator: &Simulator,
-    ledger: &Ledger,
-    venue: &dyn Venue,
+    simulated: &[Simulated],
+    sent: &Sent,
+    venues: &[Arc<dyn Venue>],
 ) -> Result<Reconciliation, String> {
-    let mut stored: BTreeMap<StreamKey, u64> = BTreeMap::new();
-    let mut books: BTreeMap<(String, String), SyncedBook> = BTreeMap::new();
+    let mut stored = Stored::default();
     let reader = LogReader::open(data_dir).map_err(|error| error.to_string())?;
     let selection = Selection { from_sequence: first_sequence, ..Selection::default() };
     let read = reader.for_each(&selection, |_, record, registry| {
-        let header = record.header();
-        let (Some(kind), Some(instrument)) = (record.kind(), registry.get(header.instrument)) else {
-            return ControlFlow::Continue(());
-        };
-        if let RecordRef::Book(book, levels) = record {
-            let continuity = venue.market(&instrument.market).map_or(Continuity::Linked, |m| m.continuity);
-            let key = (instrument.market.clone(), instrument.venue_symbol.clone());
-            let synced = books.entry(key).or_insert_with(|| SyncedBook::new(continuity));
-            if kind == Kind::BookSnapshot {
-                synced.on_snapshot(book, levels, &mut |_| ());
-            } else {
-                synced.on_delta(book, levels);
-            }
-        }
-        if header.flags & flag::REST == 0 {
-            *stored.entry((instrument.market.clone(), instrument.venue_symbol.clone(), kind)).or_default() +=
-                1;
+        if let Some(instrument) = registry.get(record.header().instrument) {
+            stored.take(record, instrument, venues);
         }
         ControlFlow::Continue(())
     });
     read.map_err(|error| error.to_string())?;
 
     let mut result = Reconciliation::default();
-    for (key, sent) in sent(ledger) {
-        let stored = stored.get(&key).copied().unwrap_or(0);
-        result.sent += sent;
-        result.stored += stored.min(sent);
-        result.lost += sent.saturating_sub(stored);
-        result.duplicated += stored.saturating_sub(sent);
+    for stream in &sent.streams {
+        let key = (stream.venue.to_owned(), stream.market.clone(), stream.symbol.clone(), stream.kind);
+        let records = stored.records.get(&key).copied().unwrap_or(0);
+        let (expected, found) = match stream.amount {
+            Amount::Records(count) => (count, records),
+            Amount::AtLeast(count) => (count, records.min(count)),
+            Amount::Ids(first, last) => {
+                ((last - first).saturating_add(1), stored.ids.get(&key).copied().unwrap_or(0))
+            }
+        };
+        result.sent += expected;
+        result.stored += found.min(expected);
+        result.lost += expected.saturating_sub(found);
+        result.duplicated += found.saturating_sub(expected);
     }
-    for ((market, symbol), synced) in &books {
-        let market = market.parse().map_err(|error: String| error)?;
-        let Some(truth) = simulator.final_book(market, symbol) else { continue };
+    for ((venue, market, symbol), synced) in &stored.books {
+        let simulated = simulated.iter().find(|simulated| simulated.venue() == venue);
+        let Some(truth) = simulated.and_then(|simulated| simulated.final_book(market, symbol)) else {
+            continue;
+        };
         match equals(synced, &truth) {
             Some(true) => result.books_equal += 1,
             Some(false) => result.books_different += 1,
@@ -89,25 +94,61 @@ pub(crate) fn reconcile(
     Ok(result)
 }
 
-/// Records by stream that the frames in the ledger amount to.
-fn sent(ledger: &Ledger) -> BTreeMap<StreamKey, u64> {
-    let mut sent = BTreeMap::new();
-    for stream in &ledger.streams {
-        let Some((symbol, channel)) = channel_of(&stream.stream) else { continue };
-        let kind = match channel.split('@').next().unwrap_or_default() {
-            "trade" => Kind::Trade,
-            "agg_trade" => Kind::AggTrade,
-            "quote" => Kind::Quote,
-            "ticker" => Kind::Ticker,
-            "mark_price" => Kind::MarkPrice,
-            "liquidation" => Kind::Liquidation,
-            "book" => Kind::BookDelta,
-            "candle" => Kind::Candle,
-            _ => continue,
+impl Stored {
+    fn take(
+        &mut self,
+        record: RecordRef<'_>,
+        instrument: &marketprism_core::Instrument,
+        venues: &[Arc<dyn Venue>],
+    ) {
+        let header = record.header();
+        let Some(kind) = record.kind() else { return };
+        if header.flags & flag::DERIVED != 0 {
+            return;
+        }
+        let mut kind = kind.stream();
+        if let RecordRef::Book(book, levels) = record
+            && header.flags & flag::PARTIAL == 0
+        {
+            let venue = venues.iter().find(|venue| venue.name() == instrument.venue);
+            let market = venue.and_then(|venue| venue.market(&instrument.market));
+            let continuity = market.map_or(Continuity::Linked, |market| market.continuity);
+            let key = (instrument.venue.clone(), instrument.market.clone(), instrument.venue_symbol.clone());
+            let synced = self.books.entry(key).or_insert_with(|| SyncedBook::new(continuity));
+            rebuild(synced, book, levels);
+            // The snapshot is a message of the stream like any other, where it comes on the stream.
+            kind = Kind::BookDelta;
+        }
+        if header.flags & flag::REST != 0 {
+            return;
+        }
+        let (market, symbol) = match (instrument.venue.as_str(), kind) {
+            ("binance", _) => (instrument.market.clone(), instrument.venue_symbol.clone()),
+            ("okx", Kind::Liquidation | Kind::Greeks) => (instrument.market.clone(), String::new()),
+            _ => (String::new(), instrument.venue_symbol.clone()),
         };
-        *sent.entry((stream.market.name().to_owned(), symbol, kind)).or_default() += stream.deliveries;
+        let key = (instrument.venue.clone(), market, symbol, kind);
+        if let Some(trade) = record.trade() {
+            let covered = (trade.header.sequence - trade.first_id()).saturating_add(1);
+            *self.ids.entry(key.clone()).or_default() += covered;
+        }
+        *self.records.entry(key).or_default() += 1;
     }
-    sent
+}
+
+fn rebuild(synced: &mut SyncedBook, book: &Book, levels: &[Level]) {
+    let is_snapshot = book.header.kind == Kind::BookSnapshot as u8;
+    match (is_snapshot, synced.continuity()) {
+        (true, Continuity::Chained) => {
+            synced.on_stream_snapshot(book, levels);
+        }
+        (true, _) => {
+            synced.on_snapshot(book, levels, &mut |_| ());
+        }
+        (false, _) => {
+            synced.on_delta(book, levels);
+        }
+    }
 }
 
 /// Whether a book equals the venue's, level by level and digit by digit; `None` where they are not at the same
@@ -118,12 +159,17 @@ fn equals(synced: &SyncedBook, truth: &marketprism_simulator::Book) -> Option<bo
     }
     let book = synced.book();
     let exponents = (book.price_exponent(), book.quantity_exponent());
-    // A snapshot reaches 1,000 levels deep; what lies deeper is known only where it changed since.
+    // A REST snapshot reaches 1,000 levels deep; what lies deeper is known only where it changed since.
     let same = |levels: &mut dyn Iterator<Item = Level>, truth: &[(String, String)]| {
         levels.take(1000).zip(truth).all(|(level, (price, quantity))| {
-            Decimal::new(level.price, exponents.0).to_string() == *price
-                && Decimal::new(level.quantity, exponents.1).to_string() == *quantity
+            is(level.price, exponents.0, price) && is(level.quantity, exponents.1, quantity)
         })
     };
     Some(same(&mut book.bids(), &truth.bids) && same(&mut book.asks(), &truth.asks))
+}
+
+/// Whether a number is the one that the venue wrote.
+fn is(mantissa: i64, exponent: i8, text: &str) -> bool {
+    Decimal::parse(text.as_bytes())
+        .is_ok_and(|sent| sent.compare(Decimal::new(mantissa, exponent)) == std::cmp::Ordering::Equal)
 }

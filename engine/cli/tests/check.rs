@@ -27,6 +27,10 @@ flush_interval_us = 500
 sync_interval_ms = 0
 segment_mib = 64
 
+[books]
+snapshot_interval_ms = 0
+snapshot_levels = 8192
+
 [threads]
 io = 2
 io_cores = [0]
@@ -46,6 +50,20 @@ venue = "binance"
 market = "spot"
 symbols = ["BTCUSDT"]
 channels = ["trade", "book", "candle@1m", "candle@5m"]
+
+[[source]]
+venue = "okx"
+market = "swap"
+symbols = ["BTC-USDT-SWAP", "ETH-*-SWAP", "??-USD-PERP"]
+exclude = ["ETH-USD-SWAP", "*_UM*"]
+channels = ["trade", "book", "funding_rate", "long_short_ratio", "index", "clock"]
+
+[[source]]
+venue = "deribit"
+market = "option"
+symbols = ["*"]
+exclude = ["*-P"]
+channels = ["trade", "liquidation", "ticker", "mark_price", "greeks", "volatility_index"]
 "#;
 
 #[test]
@@ -55,8 +73,15 @@ fn a_good_file_is_summarised() {
         let output = check(folder.path(), text.as_bytes(), &[]);
         assert_eq!(output.status.code(), Some(0), "{output:?}");
         let summary = String::from_utf8(output.stdout).unwrap();
-        assert!(summary.contains("binance  usdm          2        8       2            2\n"), "{summary}");
-        assert!(summary.contains("binance  spot          1        4       0            1\n"), "{summary}");
+        for row in [
+            "binance  usdm          2         0        8       2            2\n",
+            "binance  spot          1         0        4       0            1\n",
+            "okx      swap          1         2        3       3            1\n",
+            "deribit  option        0         1        0       0            0\n",
+        ] {
+            assert!(summary.contains(row), "{row}{summary}");
+        }
+        assert!(summary.contains("lists of instruments have for the patterns"), "{summary}");
     }
 }
 
@@ -70,6 +95,7 @@ fn json_is_the_last_line() {
     let good = json(GOOD);
     assert_eq!(good["ok"], true);
     assert_eq!(good["sources"][0]["streams"], 8);
+    assert_eq!((&good["sources"][2]["symbols"], &good["sources"][2]["patterns"]), (&1.into(), &2.into()));
     let bad = json("data_dir = 1\n");
     assert_eq!(bad["ok"], false);
     assert_eq!(bad["faults"][0]["line"], 1);
@@ -85,6 +111,10 @@ bogus = 1
 flush_interval = 5
 flush_interval_us = 5
 segment_mib = "big"
+[books]
+snapshot_interval_ms = 99
+snapshot_levels = 0
+snapshots = 5
 [threads]
 io = 0
 io_cores = [0, 0, 99999]
@@ -104,6 +134,7 @@ channels = ["trade"]
 venue = "binance"
 market = "spot"
 symbols = ["BTCUSDT", "BTCUSDT", "", 5, "ETH USDT"]
+exclude = ["*,*"]
 channels = ["trades", "book", "book@1000ms", "candle@7m", "mark_price"]
 websocket = ["stream.binance.com", "https://x"]
 rest = "https://x"
@@ -117,32 +148,37 @@ channels = ["book@1000ms"]
     let expected = [
         r#"c.toml:1: data_dir is a number; write a text, like data_dir = "data""#,
         "c.toml:2: certificate_files: none.pem cannot be read",
-        r#"c.toml:3: unknown key "bogus"; the keys here are data_dir, certificate_files, log, threads, source"#,
+        r#"c.toml:3: unknown key "bogus"; the keys here are data_dir, certificate_files, log, books, threads, source"#,
         r#"c.toml:5: unknown key "log.flush_interval"; did you mean "flush_interval_us"?"#,
         "c.toml:6: log.flush_interval_us is 5; write a whole number from 100 to 10000000 (microseconds)",
         "c.toml:7: log.segment_mib is a text; write a whole number from 1 to 65536 (MiB)",
-        "c.toml:9: threads.io is 0; write a whole number from 1 to 64 (threads)",
-        "c.toml:10: threads.io_cores names 3 cores for 1 thread; remove the others or add threads",
-        "c.toml:10: threads.io_cores: core 99999 does not exist here or is not allowed; this host has ",
-        r#"c.toml:11: threads.wait is "spinn"; write "adaptive" or "spin""#,
-        r#"c.toml:12: threads.transport is a number; write a text, like "auto" or "io_uring" or "epoll""#,
-        r#"c.toml:15: binance has no market "usd-m"; did you mean "usdm"?"#,
-        r#"c.toml:16: unknown key "source.symbls"; did you mean "symbols"?"#,
-        r#"c.toml:19: unknown venue "binanse"; did you mean "binance"?"#,
-        r#"c.toml:21: source.symbols is empty; write symbols = ["BTCUSDT"]"#,
-        r#"c.toml:26: source.symbols names "BTCUSDT" twice; remove one"#,
-        "c.toml:26: source.symbols has an empty text in it; remove it",
-        "c.toml:26: source.symbols has a number in it; write texts",
-        r#"c.toml:26: symbol "ETH USDT" has a space, comma or control character in it"#,
-        r#"c.toml:27: binance/spot has no channel "trades"; its channels are trade, agg_trade, book, quote, ticker, candle; did you mean "trade"?"#,
-        r#"c.toml:27: channels "book" and "book@1000ms" are both books, and an instrument can have one"#,
-        r#"c.toml:27: channel "candle" has the options 1s, 1m"#,
-        r#"c.toml:27: binance/spot has no channel "mark_price""#,
-        r#"c.toml:28: source.websocket: "stream.binance.com" has no scheme"#,
-        r#"c.toml:28: source.websocket: "https://x" does not begin with wss:// or ws://"#,
-        "c.toml:29: source.rest is a text; write a list of texts, like rest",
-        "c.toml:33: binance/spot/BTCUSDT book@1000ms is recorded by the source in line 23 already",
-        "27 faults",
+        "c.toml:9: books.snapshot_interval_ms is 99; write at least 100, or 0 for none",
+        "c.toml:10: books.snapshot_levels is 0; write a whole number from 1 to 8192 (levels of each side)",
+        r#"c.toml:11: unknown key "books.snapshots"; the keys here are snapshot_interval_ms, snapshot_levels"#,
+        "c.toml:13: threads.io is 0; write a whole number from 1 to 64 (threads)",
+        "c.toml:14: threads.io_cores names 3 cores for 1 thread; remove the others or add threads",
+        "c.toml:14: threads.io_cores: core 99999 does not exist here or is not allowed; this host has ",
+        r#"c.toml:15: threads.wait is "spinn"; write "adaptive" or "spin""#,
+        r#"c.toml:16: threads.transport is a number; write a text, like "auto" or "io_uring" or "epoll""#,
+        r#"c.toml:19: binance has no market "usd-m"; did you mean "usdm"?"#,
+        r#"c.toml:20: unknown key "source.symbls"; did you mean "symbols"?"#,
+        r#"c.toml:23: unknown venue "binanse"; did you mean "binance"?"#,
+        r#"c.toml:25: source.symbols is empty; write symbols = ["BTCUSDT"]"#,
+        r#"c.toml:30: source.symbols names "BTCUSDT" twice; remove one"#,
+        "c.toml:30: source.symbols has an empty text in it; remove it",
+        "c.toml:30: source.symbols has a number in it; write texts",
+        r#"c.toml:30: symbol "ETH USDT" has a space, comma or control character in it"#,
+        r#"c.toml:31: symbol "*,*" has a space, comma or control character in it"#,
+        r#"c.toml:32: binance/spot has no channel "trades"; its channels are "#,
+        r#"c.toml:32: channels "book" and "book@1000ms" are both books, and an instrument can have one"#,
+        r#"c.toml:32: channel "candle" has the options 1s, 1m"#,
+        r#"c.toml:32: binance/spot has no channel "mark_price""#,
+        r#"c.toml:33: source.websocket: "stream.binance.com" has no scheme"#,
+        r#"c.toml:33: source.websocket: "https://x" does not begin with wss:// or ws://"#,
+        "c.toml:34: source.rest is a text; write a list of texts, like rest",
+        "c.toml:35: source.websocket differs from that of the source in line 27, and a market has one list of",
+        "c.toml:38: binance/spot/BTCUSDT book@1000ms is recorded by the source in line 27 already",
+        "32 faults",
     ];
     let lines: Vec<&str> = said.lines().collect();
     for (line, expected) in lines.iter().zip(&expected) {
@@ -215,4 +251,77 @@ fn a_data_folder_that_is_a_file_is_refused() {
         String::from_utf8_lossy(&output.stderr).starts_with("c.toml:1: data_dir: data is no folder"),
         "{output:?}"
     );
+}
+
+/// A file with sources of one market, each given by its symbols and channels.
+fn sources(venue: &str, market: &str, sources: &[(&str, &str)]) -> String {
+    let mut text = "data_dir = \"data\"\n".to_owned();
+    for (symbols, channels) in sources {
+        text.push_str(&format!(
+            "[[source]]\nvenue = \"{venue}\"\nmarket = \"{market}\"\nsymbols = {symbols}\nchannels = {channels}\n"
+        ));
+    }
+    text
+}
+
+#[test]
+fn names_of_one_stream_are_no_fault_and_two_chains_are() {
+    let folder = tempfile::tempdir().unwrap();
+    for (venue, market, channels) in [
+        ("deribit", "perpetual", r#"["ticker", "mark_price", "open_interest", "funding_rate"]"#),
+        ("deribit", "perpetual", r#"["trade", "liquidation", "book", "book20", "book1"]"#),
+        ("binance", "spot", r#"["candle", "candle@1m", "book", "book@100ms", "trade", "agg_trade"]"#),
+        ("okx", "futures", r#"["funding_rate", "liquidation", "book@l2-tbt", "book5"]"#),
+    ] {
+        let text = sources(venue, market, &[(r#"["X"]"#, channels)]);
+        let output = check(folder.path(), text.as_bytes(), &[]);
+        assert_eq!(output.status.code(), Some(0), "{channels}: {output:?}");
+    }
+    for (venue, market, channels, says) in [
+        (
+            "deribit",
+            "option",
+            r#"["trade@raw", "trade@100ms"]"#,
+            r#"channels "trade@raw" and "trade@100ms" are both trades"#,
+        ),
+        (
+            "deribit",
+            "option",
+            r#"["trade@raw", "liquidation@agg2"]"#,
+            r#"and "liquidation@agg2" are both trades"#,
+        ),
+        ("okx", "swap", r#"["trade", "trade@all"]"#, "are both trades, and an instrument can have one"),
+        ("okx", "swap", r#"["book", "book@50-l2-tbt"]"#, "are both books, and an instrument can have one"),
+        ("okx", "spot", r#"["funding_rate"]"#, r#"okx/spot has no channel "funding_rate""#),
+        ("deribit", "spot", r#"["tickr"]"#, r#"did you mean "ticker"?"#),
+        ("deribit", "spot", r#"["clock@raw"]"#, r#"channel "clock" has no options"#),
+    ] {
+        let said = faults(sources(venue, market, &[(r#"["X"]"#, channels)]));
+        assert!(said.contains(says) && said.ends_with("\n1 fault\n"), "{channels}: {said}");
+    }
+}
+
+#[test]
+fn sources_overlap_by_exact_symbols_only() {
+    let folder = tempfile::tempdir().unwrap();
+    for two in [
+        [(r#"["BTC-*"]"#, r#"["trade"]"#), (r#"["BTC-PERPETUAL"]"#, r#"["trade"]"#)],
+        [(r#"["BTC-PERPETUAL"]"#, r#"["ticker"]"#), (r#"["BTC-PERPETUAL"]"#, r#"["mark_price"]"#)],
+        [(r#"["BTC-PERPETUAL"]"#, r#"["trade"]"#), (r#"["BTC-PERPETUAL"]"#, r#"["book"]"#)],
+    ] {
+        let output = check(folder.path(), sources("deribit", "perpetual", &two).as_bytes(), &[]);
+        assert_eq!(output.status.code(), Some(0), "{two:?}: {output:?}");
+    }
+    for (second, says) in [
+        (
+            r#"["quote", "ticker"]"#,
+            "deribit/perpetual/BTC-PERPETUAL ticker is recorded by the source in line 2 already",
+        ),
+        (r#"["trade@agg2"]"#, "BTC-PERPETUAL trade@agg2 is recorded by the source in line 2 already"),
+    ] {
+        let first = (r#"["BTC-PERPETUAL"]"#, r#"["ticker", "trade"]"#);
+        let two = [first, (r#"["ETH-PERPETUAL", "BTC-PERPETUAL"]"#, second)];
+        let said = faults(sources("deribit", "perpetual", &two));
+        assert!(said.contains(says) && said.ends_with("\n1 fault\n"), "{said}");
+    }
 }

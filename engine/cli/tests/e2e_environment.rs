@@ -47,6 +47,7 @@ fn a_closed_port_is_tried_again_until_the_venue_is_there() {
         venue: "binance".into(),
         market: "spot".into(),
         symbols: vec!["BTCUSDT".into()],
+        exclude: vec![],
         channels: CHANNELS.map(str::to_owned).to_vec(),
         websocket: vec![websocket],
         rest: vec![rest],

@@ -15,7 +15,7 @@ use common_e2e::{
     Local, PATIENCE, QUIET, expected, folder, generated, has_flag, id, of_kind, sources, stored, venues,
     verify_ok, wait_until,
 };
-use marketprism_runtime::{LogSettings, Recorder, Settings, Threads};
+use marketprism_runtime::{BookSettings, LogSettings, Recorder, Settings, Threads};
 use marketprism_simulator::{Config, Market, Simulator};
 use serde_json::Value;
 
@@ -40,6 +40,7 @@ fn trap_1_rest_that_never_answers_does_not_stop_the_trades() {
         certificate_files: vec![],
         threads: Threads::default(),
         log: LogSettings::default(),
+        books: BookSettings::default(),
     };
     let recorder = Recorder::start(settings, &venues()).unwrap();
     simulator.start_feed();

@@ -4,8 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use marketprism_core::Instrument;
+use bytemuck::Zeroable;
 use marketprism_core::record::*;
+use marketprism_core::{Decimal, Instrument};
 use marketprism_log::{Appender, BatchBuilder, LogOptions};
 
 fn run(command: &str, directory: &Path, extra: &[&str]) -> (Option<i32>, String, String) {
@@ -17,7 +18,7 @@ fn run(command: &str, directory: &Path, extra: &[&str]) -> (Option<i32>, String,
 fn trade(id: u64) -> Trade {
     let mut header = Header::new(Kind::Trade, 1, 1_723_161_255_000_000_000 + id as i64 * 1_000_000);
     header.sequence = id;
-    Trade { header, price: 100, quantity: 1, event_ns: 0, side: 1, trade_type: 0, reserved: [0; 6] }
+    Trade { header, price: 100, quantity: 1, side: 1, ..Trade::zeroed() }
 }
 
 fn gap(from_id: u64, to_id: u64) -> Gap {
@@ -167,4 +168,102 @@ fn a_folder_without_a_log_is_a_usage_error() {
         assert_eq!(code, Some(2));
         assert!(said.contains("holds no segments"), "{said}");
     }
+}
+
+/// A log with one record of each kind that an option, its index and its market can have besides books and tickers.
+/// The trades are the venue's detailed ones, of which one is missing without a gap record where `torn`.
+fn write_option_log(directory: &Path, torn: bool) {
+    let options = LogOptions { sync_directory: false, run_id: 1, ..LogOptions::default() };
+    let (mut appender, _) = Appender::open(directory, options).unwrap();
+    let instruments = appender.registry_mut();
+    instruments.define(Instrument::market("okx", "option"));
+    instruments.define(Instrument {
+        base: "BTC".into(),
+        quote: "BTC".into(),
+        multiplier: Some(Decimal::new(1, -2)),
+        ..Instrument::unknown("okx", "option", "BTC-USD-261225-100000-C")
+    });
+    instruments.define(Instrument::unknown("okx", "option", "btc_usd"));
+    let header = |kind, instrument| Header::new(kind, instrument, 1_723_161_255_000_000_000);
+    let detailed = |sequence| {
+        let header = Header { sequence, ..header(Kind::DetailedTrade, 2) };
+        let trade = Trade { header, price: 5, quantity: 1, ..Trade::zeroed() };
+        DetailedTrade { trade, ..DetailedTrade::zeroed() }
+    };
+    let mut batch = BatchBuilder::new();
+    for record in [
+        RecordRef::DetailedTrade(&detailed(7)),
+        RecordRef::DetailedTrade(&detailed(if torn { 9 } else { 8 })),
+        RecordRef::Greeks(&Greeks { header: header(Kind::Greeks, 2), ..Greeks::zeroed() }),
+        RecordRef::VolatilityIndex(&VolatilityIndex {
+            header: header(Kind::VolatilityIndex, 3),
+            ..VolatilityIndex::zeroed()
+        }),
+        RecordRef::ClockSample(&ClockSample {
+            header: header(Kind::ClockSample, 1),
+            ..ClockSample::zeroed()
+        }),
+    ] {
+        batch.push(record).unwrap();
+    }
+    appender.append(&mut batch).unwrap();
+    appender.seal().unwrap();
+}
+
+#[test]
+fn detailed_trades_are_trades_and_every_kind_has_a_name() {
+    let folder = tempfile::tempdir().unwrap();
+    write_option_log(folder.path(), false);
+    let (code, text, _) = run("verify", folder.path(), &[]);
+    assert_eq!(code, Some(0), "{text}");
+    for row in [
+        "  okx    option  trade                   1        2     0\n",
+        "  okx    option  greeks                  1        1     0\n",
+        "  okx    option  volatility_index        1        1     0\n",
+        "  okx    option  clock_sample            1        1     0\n",
+        "BTC-USD-261225-100000-C  trade                   2     0  2024-08-08",
+        "  okx    option  -                        clock_sample            1     0  2024-08-08",
+    ] {
+        assert!(text.contains(row), "{row}\n{text}");
+    }
+    assert!(!text.contains("detailed"), "{text}");
+
+    let (_, text, _) = run("inspect", folder.path(), &[]);
+    assert!(text.contains("  okx    option  trade                   2\n"), "{text}");
+    assert!(text.contains("  0.01 BTC\n"), "{text}");
+    let (_, text, _) = run("inspect", folder.path(), &["--json"]);
+    let value: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    let counts = value["counts"].as_array().unwrap().iter();
+    let counts: Vec<_> = counts.map(|count| (count["kind"].as_str().unwrap(), &count["records"])).collect();
+    let (one, two) = (&1.into(), &2.into());
+    assert_eq!(counts, [("trade", two), ("greeks", one), ("volatility_index", one), ("clock_sample", one)]);
+
+    let folder = tempfile::tempdir().unwrap();
+    write_option_log(folder.path(), true);
+    let (code, text, _) = run("verify", folder.path(), &[]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("problem: ") && text.contains("BTC-USD-261225-100000-C"), "{text}");
+}
+
+#[test]
+fn books_without_ids_are_not_called_complete() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = LogOptions { sync_directory: false, run_id: 1, ..LogOptions::default() };
+    let (mut appender, _) = Appender::open(folder.path(), options).unwrap();
+    appender.registry_mut().define(Instrument::unknown("okx", "spot", "BTC-USDT"));
+    let mut batch = BatchBuilder::new();
+    for kind in [Kind::BookSnapshot, Kind::BookDelta, Kind::BookDelta] {
+        let mut header = Header::new(kind, 1, 1_723_161_255_000_000_000);
+        header.flags = if kind == Kind::BookSnapshot { flag::SNAPSHOT } else { 0 };
+        let book = Book { header, previous_id: ABSENT, bid_levels: 1, ..Book::zeroed() };
+        batch.push(RecordRef::Book(&book, &[Level { price: 5, quantity: 1 }])).unwrap();
+    }
+    appender.append(&mut batch).unwrap();
+    appender.seal().unwrap();
+    let (code, text, _) = run("verify", folder.path(), &[]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(
+        text.contains("2 book deltas carry no ids: whether one is missing between them cannot be told"),
+        "{text}"
+    );
 }

@@ -52,6 +52,8 @@ pub struct Market {
     pub rest: &'static [&'static str],
     /// Channels that a configuration may name, without their options.
     pub channels: &'static [&'static str],
+    /// Whether quantities count contracts, whose worth only an instrument's definition tells.
+    pub counts_contracts: bool,
     /// Client messages a second on one connection (pongs count).
     pub messages_per_second: u32,
     /// Subscribe and unsubscribe requests on one connection; `None`: no limit but that of messages.
@@ -274,6 +276,17 @@ pub trait Venue: Send + Sync {
 
     /// A decoder for a connection of this market.
     fn decoder(&self, market: &'static Market, symbols: SymbolTable) -> Box<dyn Decoder>;
+
+    /// An instrument of which only the venue's symbol is known, with what that alone tells.
+    fn instrument_by_name(&self, market: &Market, venue_symbol: &str) -> Instrument {
+        Instrument::unknown(self.name(), market.name, venue_symbol)
+    }
+
+    /// The symbols in a frame of a stream of many instruments, from which the decoder leaves out those it does not know
+    /// without a word.
+    fn symbols_in(&self, _frame: &[u8]) -> Vec<String> {
+        vec![]
+    }
 
     /// Asks for all instruments; the answers together are the market.
     fn instruments_requests(&self, market: &Market) -> Vec<Request>;

@@ -148,8 +148,10 @@ impl Venue {
             self.listed(market).map(|one| one.spec.object(one.number, "live")).collect()
         };
         let wanted = |object: &Value| {
-            let is = |key| query.get(key).is_none_or(|value| object[key] == value);
-            is("instId") && is("instFamily")
+            // Lists of before 2022 name the family of an option by its underlying alone.
+            let family = object.get("instFamily").unwrap_or(&object["uly"]);
+            query.get("instId").is_none_or(|name| object["instId"] == name)
+                && query.get("instFamily").is_none_or(|asked| family == asked)
         };
         Ok(Value::Array(objects.into_iter().filter(wanted).collect()).to_string())
     }

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use marketprism_core::instrument::Instrument;
-use marketprism_runtime::plan::plan;
-use marketprism_runtime::{Settings, Source};
+use marketprism_runtime::universe::is_pattern;
+use marketprism_runtime::{Settings, Source, plan};
 use serde::Serialize;
 
 use crate::EXIT_USAGE;
@@ -40,7 +40,9 @@ struct Report {
 struct SourceReport {
     venue: String,
     market: String,
+    /// Without patterns, which are not counted below either.
     symbols: usize,
+    patterns: usize,
     streams: usize,
     polls: usize,
     connections: usize,
@@ -84,36 +86,42 @@ fn summarise_source(source: &Source) -> Result<SourceReport, String> {
     let venues = config::venues();
     let venue = venues.iter().find(|venue| venue.name() == source.venue).ok_or("unknown venue")?;
     let market = venue.market(&source.market).ok_or("unknown market")?;
-    let mut instruments: Vec<Instrument> = source
-        .symbols
-        .iter()
-        .map(|symbol| Instrument::unknown(&source.venue, &source.market, symbol))
-        .collect();
-    (1..).zip(&mut instruments).for_each(|(id, instrument)| instrument.id = id);
-    let plan = plan(&**venue, market, &source.channels, &instruments.iter().collect::<Vec<_>>())?;
+    let symbols: Vec<&String> = source.symbols.iter().filter(|symbol| !is_pattern(symbol)).collect();
+    let unknown = |(id, symbol): (u32, &&String)| Instrument {
+        id,
+        ..Instrument::unknown(&source.venue, &source.market, symbol)
+    };
+    let instruments: Vec<Instrument> = (1..).zip(&symbols).map(unknown).collect();
+    let needs = plan::needs(&**venue, market, &source.channels, &instruments.iter().collect::<Vec<_>>())?;
     Ok(SourceReport {
         venue: source.venue.clone(),
         market: source.market.clone(),
-        symbols: source.symbols.len(),
-        streams: plan.connections.iter().map(|connection| connection.streams.len()).sum(),
-        polls: plan.polls.len(),
-        connections: plan.connections.len(),
+        symbols: symbols.len(),
+        patterns: source.symbols.len() - symbols.len(),
+        streams: plan::names(&needs.streams).len(),
+        polls: needs.polls.len(),
+        connections: plan::connections(market, needs.streams).len(),
     })
 }
 
 /// What would be recorded, for people.
 fn text(file: &str, report: &Report) -> String {
-    let head = ["venue", "market", "symbols", "streams", "polled", "connections"];
-    let mut table = Table::new("<<>>>>", &head);
+    let head = ["venue", "market", "symbols", "patterns", "streams", "polled", "connections"];
+    let mut table = Table::new("<<>>>>>", &head);
     for source in &report.sources {
-        let numbers = [source.symbols, source.streams, source.polls, source.connections];
+        let numbers = [source.symbols, source.patterns, source.streams, source.polls, source.connections];
         let mut row = vec![source.venue.clone(), source.market.clone()];
         row.extend(numbers.map(|number| grouped(number as u64)));
         table.row(row);
     }
+    let more = if report.sources.iter().any(|source| source.patterns > 0) {
+        "\nand what the venues' lists of instruments have for the patterns,\n"
+    } else {
+        ""
+    };
     let data_dir = report.data_dir.as_deref().unwrap_or(Path::new(""));
     format!(
-        "{file}: no fault found. It would record\n\n{}\nto the folder {}\n",
+        "{file}: no fault found. It would record\n\n{}{more}\nto the folder {}\n",
         table.text(),
         data_dir.display()
     )

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use marketprism_core::clock::wall_ns;
-use marketprism_core::venue::{Market, Venue};
+use marketprism_core::venue::{Continuity, Market, Venue};
 
 use super::inspect::output::counted;
 use crate::config::{nearest, venues};
@@ -24,10 +24,10 @@ use pipeline::Pipeline;
 /// Arguments of `decode`.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The venue that sent the frames, e.g. binance.
+    /// The venue that sent the frames: binance, okx or deribit.
     #[arg(long)]
     venue: String,
-    /// The venue's market, e.g. spot, usdm or coinm.
+    /// The venue's market, e.g. spot, usdm, swap or option.
     #[arg(long)]
     market: String,
     /// Frames, one a line, plain or zstd; standard input where it is absent or `-`. REST answers with books or
@@ -37,9 +37,13 @@ pub(crate) struct Arguments {
     /// At the end print the best N levels of each side of every valid book; 0 for all levels.
     #[arg(long, value_name = "N")]
     books: Option<usize>,
-    /// A REST answer to deliver when the book of SYMBOL asks for one; may be repeated.
+    /// A REST answer to deliver when the book of SYMBOL asks for one; may be repeated. Of no use where the stream
+    /// itself brings the book (okx, deribit).
     #[arg(long, value_name = "SYMBOL=FILE", value_parser = symbol_and_file)]
     snapshot: Vec<(String, PathBuf)>,
+    /// Give trades and liquidations base_quantity and quote_quantity, where it is known what a contract is worth.
+    #[arg(long)]
+    amounts: bool,
     /// Accepted for uniformity: the output is JSON lines in any case.
     #[arg(long)]
     json: bool,
@@ -77,7 +81,13 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
 /// Everything that can be wrong with the command itself.
 fn prepare(arguments: &Arguments) -> Result<(Pipeline, Lines), String> {
     let (venue, market) = find_market(&arguments.venue, &arguments.market)?;
-    let mut pipeline = Pipeline::new(venue, market);
+    if !arguments.snapshot.is_empty() && market.continuity == Continuity::Chained {
+        return Err(format!(
+            "--snapshot is of no use here: the stream of {} itself brings the book",
+            venue.name()
+        ));
+    }
+    let mut pipeline = Pipeline::new(venue, market, arguments.amounts);
     for (symbol, file) in &arguments.snapshot {
         let body = lines::read_whole(file).map_err(|error| cannot_read(file, &error))?;
         pipeline

@@ -114,7 +114,7 @@ fn count(reader: &LogReader) -> Result<Counts, LogError> {
     let mut markets: BTreeMap<InstrumentId, [String; 2]> = BTreeMap::new();
     reader.for_each(&Selection::default(), |_, record, registry| {
         let instrument = record.header().instrument;
-        if let Some(kind) = record.kind() {
+        if let Some(kind) = record.kind().map(Kind::stream) {
             *by_instrument.entry((instrument, kind)).or_insert_with(|| {
                 if let Some(named) = registry.get(instrument) {
                     markets.insert(instrument, [named.venue.clone(), named.market.clone()]);
@@ -183,8 +183,8 @@ fn segments(inspection: &Inspection) -> String {
 }
 
 fn instruments(instruments: &[Instrument]) -> String {
-    let head = ["id", "venue", "market", "symbol", "canonical", "tick", "lot"];
-    let mut table = Table::new("><<<<>>", &head);
+    let head = ["id", "venue", "market", "symbol", "canonical", "tick", "lot", "quantity 1 is"];
+    let mut table = Table::new("><<<<>><", &head);
     // The entry that stands for a whole market has no symbol.
     for instrument in instruments.iter().filter(|instrument| !instrument.venue_symbol.is_empty()) {
         table.row(vec![
@@ -195,6 +195,7 @@ fn instruments(instruments: &[Instrument]) -> String {
             instrument.symbol.clone(),
             decimal(instrument.tick),
             decimal(instrument.lot),
+            unit(instrument),
         ]);
     }
     table.text()
@@ -202,6 +203,16 @@ fn instruments(instruments: &[Instrument]) -> String {
 
 fn decimal(value: Option<Decimal>) -> String {
     value.map_or("-".to_owned(), |decimal| decimal.to_string())
+}
+
+/// What a quantity of one amounts to: `1 BTC`, `100 USD`. Without the assets there is no definition.
+fn unit(instrument: &Instrument) -> String {
+    let asset = if instrument.inverse { &instrument.quote } else { &instrument.base };
+    match instrument.multiplier {
+        _ if asset.is_empty() => "-".to_owned(),
+        Some(multiplier) => format!("{multiplier} {asset}"),
+        None => format!("1 {asset}"),
+    }
 }
 
 /// What it comes to, in one sentence.

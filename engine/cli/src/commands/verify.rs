@@ -65,6 +65,13 @@ fn report(verification: &Verification) -> String {
             counted(verification.torn_bytes, "byte")
         ));
     }
+    let unprovable = streams.iter().map(|stream| stream.unprovable).sum();
+    if unprovable > 0 {
+        text.push_str(&format!(
+            "{} carry no ids: whether one is missing between them cannot be told from the log.\n\n",
+            counted(unprovable, "book delta")
+        ));
+    }
     if !streams.is_empty() {
         text.push_str(&by_kind(streams));
         text.push('\n');
@@ -102,7 +109,7 @@ fn by_symbol(streams: &[StreamSummary]) -> String {
         table.row(vec![
             stream.venue.clone(),
             stream.market.clone(),
-            stream.venue_symbol.clone(),
+            symbol(stream),
             stream.kind.to_string(),
             grouped(stream.records),
             grouped(stream.gaps),
@@ -110,6 +117,11 @@ fn by_symbol(streams: &[StreamSummary]) -> String {
         ]);
     }
     table.text()
+}
+
+/// What a stream is of; streams of a whole market have no symbol.
+fn symbol(stream: &StreamSummary) -> String {
+    if stream.venue_symbol.is_empty() { "-".to_owned() } else { stream.venue_symbol.clone() }
 }
 
 /// What it comes to, in one sentence.

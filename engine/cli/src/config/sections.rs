@@ -1,15 +1,20 @@
 //! Everything but the sources.
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use marketprism_core::ring::WaitStrategy;
-use marketprism_runtime::{LogSettings, Threads, TransportChoice};
+use marketprism_runtime::{BookSettings, LogSettings, Threads, TransportChoice};
 
 use super::reader::{Reader, Section};
 
 /// Most threads of one kind.
 const MOST_THREADS: i64 = 64;
+/// Shortest and longest time between two snapshots of a book, milliseconds.
+const SNAPSHOT_INTERVALS: RangeInclusive<i64> = 100..=3_600_000;
+/// Most levels of a side in a snapshot that is recorded.
+const MOST_SNAPSHOT_LEVELS: i64 = 8192;
 
 /// The folder of the segment log.
 pub(super) fn data_dir(reader: &mut Reader<'_>, top: &Section<'_>, folder: &Path) -> PathBuf {
@@ -49,7 +54,8 @@ fn contains(bytes: &[u8], part: &[u8]) -> bool {
 pub(super) fn log(reader: &mut Reader<'_>, top: &Section<'_>) -> LogSettings {
     let mut settings = LogSettings::default();
     let Some(section) = reader.table(top, "log", "log.") else { return settings };
-    reader.check_keys(&section, &["flush_interval_us", "sync_interval_ms", "segment_mib"]);
+    let keys = ["flush_interval_us", "sync_interval_ms", "segment_mib", "compression"];
+    reader.check_keys(&section, &keys);
     if let Some(number) = reader.number(&section, "flush_interval_us", 100..=10_000_000, "microseconds") {
         settings.flush_interval = Duration::from_micros(number.unsigned_abs());
     }
@@ -59,6 +65,29 @@ pub(super) fn log(reader: &mut Reader<'_>, top: &Section<'_>) -> LogSettings {
     }
     if let Some(number) = reader.number(&section, "segment_mib", 1..=65_536, "MiB") {
         settings.segment_bytes = number.unsigned_abs() << 20;
+    }
+    let codecs = [("zstd", true), ("none", false)];
+    settings.compression = reader.choice(&section, "compression", &codecs).unwrap_or(settings.compression);
+    settings
+}
+
+/// `[books]`.
+pub(super) fn books(reader: &mut Reader<'_>, top: &Section<'_>) -> BookSettings {
+    const INTERVAL: &str = "snapshot_interval_ms";
+    let mut settings = BookSettings::default();
+    let Some(section) = reader.table(top, "books", "books.") else { return settings };
+    reader.check_keys(&section, &[INTERVAL, "snapshot_levels"]);
+    let (shortest, longest) = SNAPSHOT_INTERVALS.into_inner();
+    if let Some(number) = reader.number(&section, INTERVAL, 0..=longest, "milliseconds, 0 for none") {
+        if (1..shortest).contains(&number) {
+            let message = format!("books.{INTERVAL} is {number}; write at least {shortest}, or 0 for none");
+            reader.fault(section.at_key(INTERVAL), message);
+        }
+        settings.snapshot_interval = Duration::from_millis(number.unsigned_abs());
+    }
+    let unit = "levels of each side";
+    if let Some(number) = reader.number(&section, "snapshot_levels", 1..=MOST_SNAPSHOT_LEVELS, unit) {
+        settings.snapshot_levels = usize::try_from(number).unwrap_or(settings.snapshot_levels);
     }
     settings
 }

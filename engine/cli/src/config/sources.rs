@@ -3,35 +3,41 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use marketprism_core::instrument::Instrument;
-use marketprism_core::record::Kind;
 use marketprism_core::venue::{Market, Venue};
 use marketprism_runtime::Source;
 use marketprism_runtime::transport::Endpoint;
+use marketprism_runtime::universe::is_pattern;
 
+use super::channels::{self, Channel};
 use super::nearest::{nearest, suggestion};
 use super::reader::{Reader, Section, Text};
 
-const KEYS: [&str; 6] = ["venue", "market", "symbols", "channels", "websocket", "rest"];
+const KEYS: [&str; 7] = ["venue", "market", "symbols", "exclude", "channels", "websocket", "rest"];
 
 /// A source as it is written where there is none.
 const EXAMPLE: &str = "[[source]] with venue, market, symbols and channels below it";
 
-/// What is recorded already, by venue, market, symbol and stream, and where the source that says so begins.
-type Recorded = HashMap<[String; 4], usize>;
+/// What earlier sources say.
+#[derive(Default)]
+struct Earlier {
+    /// Channels by venue, market and symbol, each with the place where its source begins.
+    recorded: HashMap<[String; 3], Vec<(Channel, usize)>>,
+    /// WebSocket and REST addresses by venue and market, with the place where the first source begins.
+    addresses: HashMap<[&'static str; 2], ([Vec<String>; 2], usize)>,
+}
 
 /// Reads all sources.
 pub(super) fn sources(reader: &mut Reader<'_>, top: &Section<'_>, venues: &[Arc<dyn Venue>]) -> Vec<Source> {
-    let mut recorded = Recorded::new();
+    let mut earlier = Earlier::default();
     let sections = reader.tables(top, "source", EXAMPLE);
-    sections.iter().map(|section| source(reader, section, venues, &mut recorded)).collect()
+    sections.iter().map(|section| source(reader, section, venues, &mut earlier)).collect()
 }
 
 fn source(
     reader: &mut Reader<'_>,
     section: &Section<'_>,
     venues: &[Arc<dyn Venue>],
-    recorded: &mut Recorded,
+    earlier: &mut Earlier,
 ) -> Source {
     reader.check_keys(section, &KEYS);
     let venue_name = reader.text_of(section, "venue", &example(venues));
@@ -41,23 +47,32 @@ fn source(
         (Some(venue), Some(name)) => find_market(reader, name, &**venue),
         _ => None,
     };
-    let symbols = symbols(reader, section);
+    let symbols = reader.texts_of(section, "symbols", "symbols = [\"BTCUSDT\"]");
+    let exclude = reader.texts(section, "exclude", "exclude = [\"*BUSD\"]");
+    symbols.iter().chain(&exclude).for_each(|symbol| check_symbol(reader, symbol));
     let channels = reader.texts_of(section, "channels", "channels = [\"trade\", \"book\"]");
+    let websocket = addresses(reader, section, "websocket", ["wss", "ws"]);
+    let rest = addresses(reader, section, "rest", ["https", "http"]);
     if let (Some(venue), Some(market)) = (&venue, market) {
-        let checked = check_channels(reader, &**venue, market, &channels);
+        let checked = channels::check(reader, &**venue, market, &channels);
         let of_market = [venue.name(), market.name];
-        check_repetition(reader, section, of_market, (&symbols, &checked), recorded);
+        check_repetition(reader, section, of_market, (&symbols, &checked), earlier);
+        check_addresses(reader, section, of_market, [&websocket, &rest], earlier);
     }
     let text = |text: Option<Text>| text.map(|text| text.value).unwrap_or_default();
-    let texts = |texts: Vec<Text>| texts.into_iter().map(|text| text.value).collect();
     Source {
         venue: text(venue_name),
         market: text(market_name),
-        symbols: texts(symbols),
-        channels: texts(channels),
-        websocket: texts(addresses(reader, section, "websocket", ["wss", "ws"])),
-        rest: texts(addresses(reader, section, "rest", ["https", "http"])),
+        symbols: values(&symbols),
+        exclude: values(&exclude),
+        channels: values(&channels),
+        websocket: values(&websocket),
+        rest: values(&rest),
     }
+}
+
+fn values(texts: &[Text]) -> Vec<String> {
+    texts.iter().map(|text| text.value.clone()).collect()
 }
 
 fn example(venues: &[Arc<dyn Venue>]) -> String {
@@ -87,89 +102,64 @@ fn find_market(reader: &mut Reader<'_>, name: &Text, venue: &dyn Venue) -> Optio
     found
 }
 
-fn symbols(reader: &mut Reader<'_>, section: &Section<'_>) -> Vec<Text> {
-    let symbols = reader.texts_of(section, "symbols", "symbols = [\"BTCUSDT\"]");
-    for symbol in &symbols {
-        if symbol
-            .value
-            .contains(|letter: char| letter.is_whitespace() || letter.is_control() || letter == ',')
-        {
-            let message = format!(
-                "symbol \"{}\" has a space, comma or control character in it; write each symbol in quotes of its own",
-                symbol.value.escape_debug()
-            );
-            reader.fault(symbol.at, message);
-        }
+fn check_symbol(reader: &mut Reader<'_>, symbol: &Text) {
+    let is_strange = |letter: char| letter.is_whitespace() || letter.is_control() || letter == ',';
+    if symbol.value.contains(is_strange) {
+        let message = format!(
+            "symbol \"{}\" has a space, comma or control character in it; write each symbol in quotes of its own",
+            symbol.value.escape_debug()
+        );
+        reader.fault(symbol.at, message);
     }
-    symbols
 }
 
-/// Checks the channels and returns those that are right with what they are recorded as.
-fn check_channels(
-    reader: &mut Reader<'_>,
-    venue: &dyn Venue,
-    market: &'static Market,
-    channels: &[Text],
-) -> Vec<(Text, String)> {
-    let instrument = Instrument::unknown(venue.name(), market.name, "SYMBOL");
-    let mut checked: Vec<(Text, String)> = vec![];
-    for channel in channels {
-        let recorded_as = match venue.stream(market, &channel.value, &instrument) {
-            Err(reason) => {
-                let (name, option) =
-                    channel.value.split_at(channel.value.find('@').unwrap_or(channel.value.len()));
-                let near = nearest(name, market.channels.iter().copied()).filter(|near| *near != name);
-                let hint = near.map_or(String::new(), |near| format!("; did you mean \"{near}{option}\"?"));
-                reader.fault(channel.at, format!("{reason}{hint}"));
-                continue;
-            }
-            // An instrument has one book, whatever its speed.
-            Ok(Some(stream)) if stream.kind == Kind::BookDelta => "book".to_owned(),
-            Ok(Some(stream)) => stream.name,
-            Ok(None) => channel.value.clone(),
-        };
-        match checked.iter().find(|(_, earlier)| *earlier == recorded_as) {
-            Some((earlier, _)) if recorded_as == "book" => reader.fault(
-                channel.at,
-                format!(
-                    "channels \"{}\" and \"{}\" are both books, and an instrument can have one; remove one of them",
-                    earlier.value, channel.value
-                ),
-            ),
-            Some((earlier, _)) => reader.fault(
-                channel.at,
-                format!("channels \"{}\" and \"{}\" are the same; remove one", earlier.value, channel.value),
-            ),
-            None => checked.push((channel.clone(), recorded_as)),
-        }
-    }
-    checked
-}
-
-/// Reports what an earlier source records already; one report for each earlier source.
+/// Reports what an earlier source records already; one report for each earlier source. What patterns name is known
+/// only when the venue has sent its list.
 fn check_repetition(
     reader: &mut Reader<'_>,
     section: &Section<'_>,
     [venue, market]: [&'static str; 2],
-    (symbols, channels): (&[Text], &[(Text, String)]),
-    recorded: &mut Recorded,
+    (symbols, channels): (&[Text], &[Channel]),
+    earlier: &mut Earlier,
 ) {
-    let this = section.at();
     let mut reported = vec![];
-    for symbol in symbols {
-        for (channel, recorded_as) in channels {
-            let key = [venue, market, &symbol.value, recorded_as].map(str::to_owned);
-            let earlier = *recorded.entry(key).or_insert(this);
-            if earlier == this || reported.contains(&earlier) {
-                continue;
-            }
-            reported.push(earlier);
-            let earlier = reader.line(earlier);
+    for symbol in symbols.iter().filter(|symbol| !is_pattern(&symbol.value)) {
+        let key = [venue, market, &symbol.value].map(str::to_owned);
+        let recorded = earlier.recorded.entry(key).or_default();
+        for channel in channels {
+            let repeated =
+                recorded.iter().find(|(earlier, at)| channel.repeats(earlier) && !reported.contains(at));
+            let Some((_, at)) = repeated else { continue };
+            reported.push(*at);
+            let line = reader.line(*at);
             let message = format!(
-                "{venue}/{market}/{} {} is recorded by the source in line {earlier} already; remove it from one of them",
-                symbol.value, channel.value
+                "{venue}/{market}/{} {} is recorded by the source in line {line} already; remove it from one of them",
+                symbol.value, channel.text.value
             );
             reader.fault(symbol.at, message);
+        }
+        recorded.extend(channels.iter().map(|channel| (channel.clone(), section.at())));
+    }
+}
+
+/// Sources of one market share its connections, which have one list of addresses.
+fn check_addresses(
+    reader: &mut Reader<'_>,
+    section: &Section<'_>,
+    of_market: [&'static str; 2],
+    addresses: [&[Text]; 2],
+    earlier: &mut Earlier,
+) {
+    let addresses = addresses.map(values);
+    let (first, at) = earlier.addresses.entry(of_market).or_insert((addresses.clone(), section.at()));
+    for ((key, own), first) in ["websocket", "rest"].into_iter().zip(&addresses).zip(first) {
+        if own != first {
+            let message = format!(
+                "source.{key} differs from that of the source in line {}, and a market has one list of addresses; \
+                 write the same in both",
+                reader.line(*at)
+            );
+            reader.fault(section.at_key(key), message);
         }
     }
 }

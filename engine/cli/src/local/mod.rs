@@ -1,132 +1,166 @@
-//! A simulated venue and a recorder of it in one process: what `demo` and `bench` share.
+//! Simulated venues and a recorder of them in one process: what `demo` and `bench` share.
 
-use std::collections::BTreeMap;
+mod binance;
+mod chained;
+mod sent;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use marketprism_runtime::{LogSettings, Recorder, Settings, Source, Threads};
-use marketprism_simulator::{Config, Ledger, Market, Simulator};
+use marketprism_runtime::{BookSettings, LogSettings, Recorder, Settings, Source, Threads};
+use marketprism_simulator::host::Handle;
+use marketprism_simulator::{Book, Market, Simulator};
 
 use crate::config::venues;
+
+pub(crate) use sent::{Amount, Sent, SentStream};
 
 /// Nothing may come for this long before everything counts as received.
 const QUIET: Duration = Duration::from_millis(300);
 /// Longest wait for the recorder to take what was sent.
 const DRAIN_LIMIT: Duration = Duration::from_secs(30);
 
-/// Channels of futures that are polled, not streamed.
-const POLLED: [&str; 3] = ["open_interest", "long_short_ratio", "funding_rate"];
-
-/// The channel of the configuration that subscribes a stream, for the streams that a simulator names.
-pub(crate) fn channel_of(stream: &str) -> Option<(String, String)> {
-    let (symbol, suffix) = stream.split_once('@')?;
-    let channel = match suffix {
-        "trade" => "trade".to_owned(),
-        "aggTrade" => "agg_trade".to_owned(),
-        "bookTicker" => "quote".to_owned(),
-        "ticker" => "ticker".to_owned(),
-        "markPrice@1s" => "mark_price".to_owned(),
-        "forceOrder" => "liquidation".to_owned(),
-        "depth@100ms" => "book@100ms".to_owned(),
-        "depth@0ms" => "book@fastest".to_owned(),
-        other => format!("candle@{}", other.strip_prefix("kline_")?),
-    };
-    Some((symbol.to_uppercase(), channel))
+/// A simulated venue that runs.
+pub(crate) enum Simulated {
+    /// Binance, with the markets that it serves.
+    Binance(Simulator, Vec<Market>),
+    /// OKX.
+    Okx(Handle),
+    /// Deribit.
+    Deribit(Handle),
 }
 
-/// Sources that subscribe what a simulator offers: for a generated market every channel in `channels`, for
-/// captured frames what is in the capture and in `channels`. An empty list of channels means all.
-pub(crate) fn sources(simulator: &Simulator, markets: &[Market], channels: &[&str]) -> Vec<Source> {
-    let mut sources = Vec::new();
-    for market in markets {
-        // Symbols with the same channels share a source.
-        let mut by_symbol: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for (symbol, channel) in simulator.streams(*market).iter().filter_map(|stream| channel_of(stream)) {
-            if channels.is_empty() || channels.contains(&channel.as_str()) {
-                by_symbol.entry(symbol).or_default().push(channel);
-            }
-        }
-        let mut by_channels: BTreeMap<Vec<String>, Vec<String>> = BTreeMap::new();
-        for (symbol, mut channels) in by_symbol {
-            channels.sort();
-            channels.dedup();
-            // Where everything is offered the usual choice: one-minute candles, and one book channel.
-            if channels.iter().any(|channel| channel == "candle@1m") {
-                channels.retain(|channel| channel == "candle@1m" || !channel.starts_with("candle@"));
-            }
-            if channels.iter().any(|channel| channel == "book@100ms") {
-                channels.retain(|channel| channel != "book@fastest");
-            }
-            by_channels.entry(channels).or_default().push(symbol);
-        }
-        for (mut channels_of_symbols, symbols) in by_channels {
-            if *market != Market::Spot {
-                let polled = POLLED.iter().filter(|polled| channels.contains(polled));
-                channels_of_symbols.extend(polled.map(|polled| (*polled).to_owned()));
-            }
-            sources.push(Source {
-                venue: "binance".into(),
-                market: market.name().into(),
-                symbols,
-                channels: channels_of_symbols,
-                websocket: vec![simulator.websocket_url(*market)],
-                rest: vec![simulator.rest_url(*market)],
-            });
+impl Simulated {
+    /// The venue's name in configuration and records.
+    pub(crate) fn venue(&self) -> &'static str {
+        match self {
+            Simulated::Binance(..) => "binance",
+            Simulated::Okx(_) => "okx",
+            Simulated::Deribit(_) => "deribit",
         }
     }
-    sources
-}
 
-/// Settings for a recorder of a simulator. With TLS the simulator's authority is written beside the data.
-fn settings(
-    simulator: &Simulator,
-    data_dir: &Path,
-    sources: Vec<Source>,
-    threads: Threads,
-) -> Result<Settings, String> {
-    let mut certificate_files = Vec::new();
-    if let Some(pem) = simulator.certificate_pem() {
-        let path = data_dir.with_extension("ca.pem");
-        std::fs::write(&path, pem).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
-        certificate_files.push(path);
+    /// Sources that subscribe what is served; of Binance the channels in `channels`, or all where it is empty.
+    pub(crate) fn sources(&self, channels: &[&str]) -> Vec<Source> {
+        match self {
+            Simulated::Binance(simulator, markets) => binance::sources(simulator, markets, channels),
+            Simulated::Okx(handle) => chained::sources("okx", handle, &chained::OKX_CHANNELS),
+            Simulated::Deribit(handle) => chained::sources("deribit", handle, &chained::DERIBIT_CHANNELS),
+        }
     }
-    Ok(Settings {
-        data_dir: data_dir.to_owned(),
-        sources,
-        certificate_files,
-        threads,
-        log: LogSettings::default(),
-    })
+
+    /// Sources that subscribe what is in the captures that are played.
+    pub(crate) fn captured_sources(&self) -> Vec<Source> {
+        match self {
+            Simulated::Binance(simulator, markets) => binance::sources(simulator, markets, &[]),
+            Simulated::Okx(handle) => chained::captured_sources("okx", handle, chained::okx_channel),
+            Simulated::Deribit(handle) => {
+                chained::captured_sources("deribit", handle, chained::deribit_channel)
+            }
+        }
+    }
+
+    pub(crate) fn certificate_pem(&self) -> Option<&str> {
+        match self {
+            Simulated::Binance(simulator, _) => simulator.certificate_pem(),
+            Simulated::Okx(handle) | Simulated::Deribit(handle) => handle.certificate_pem(),
+        }
+    }
+
+    fn start_feed(&self) {
+        match self {
+            Simulated::Binance(simulator, _) => simulator.start_feed(),
+            Simulated::Okx(handle) | Simulated::Deribit(handle) => handle.start_feed(),
+        }
+    }
+
+    /// Frames sent so far.
+    fn deliveries(&self) -> u64 {
+        match self {
+            Simulated::Binance(simulator, _) => simulator.ledger().deliveries(),
+            Simulated::Okx(handle) | Simulated::Deribit(handle) => handle.ledger().deliveries(),
+        }
+    }
+
+    /// Stops the feed; gives what was sent.
+    pub(crate) fn pause(&self) -> Sent {
+        match self {
+            Simulated::Binance(simulator, _) => binance::sent(simulator.pause()),
+            Simulated::Okx(handle) => chained::sent("okx", handle.pause(), chained::okx_stream),
+            Simulated::Deribit(handle) => chained::sent("deribit", handle.pause(), chained::deribit_stream),
+        }
+    }
+
+    /// The venue's own book.
+    pub(crate) fn final_book(&self, market: &str, symbol: &str) -> Option<Book> {
+        match self {
+            Simulated::Binance(simulator, _) => simulator.final_book(market.parse().ok()?, symbol),
+            Simulated::Okx(handle) | Simulated::Deribit(handle) => handle.final_book(market, symbol),
+        }
+    }
 }
 
-/// A simulator with a recorder on it.
+/// Simulated venues with a recorder on them.
 pub(crate) struct Local {
-    pub(crate) simulator: Simulator,
+    pub(crate) venues: Vec<Simulated>,
     pub(crate) recorder: Recorder,
 }
 
 impl Local {
-    /// Starts both.
+    /// Starts a recorder of venues that run; `channels` as in [`Simulated::sources`].
     pub(crate) fn start(
-        config: Config,
+        simulated: Vec<Simulated>,
         data_dir: &Path,
         channels: &[&str],
         threads: Threads,
     ) -> Result<Local, String> {
-        let markets = config.markets.clone();
-        let simulator = Simulator::start(config).map_err(|error| error.to_string())?;
-        let sources = sources(&simulator, &markets, channels);
-        let settings = settings(&simulator, data_dir, sources, threads)?;
+        let sources = simulated.iter().flat_map(|venue| venue.sources(channels)).collect();
+        let settings = Settings {
+            data_dir: data_dir.to_owned(),
+            sources,
+            certificate_files: certificates(&simulated, data_dir)?,
+            threads,
+            log: LogSettings::default(),
+            books: BookSettings::default(),
+        };
         let recorder = Recorder::start(settings, &venues()).map_err(|error| error.to_string())?;
-        Ok(Local { simulator, recorder })
+        Ok(Local { venues: simulated, recorder })
     }
 
-    /// Stops the venue's feed, and waits until the recorder has written what was sent.
-    pub(crate) fn drain(&self) -> Ledger {
-        let ledger = self.simulator.pause();
-        self.recorder.wait_until_quiet(QUIET, DRAIN_LIMIT);
-        ledger
+    /// Lets data flow.
+    pub(crate) fn start_feed(&self) {
+        self.venues.iter().for_each(Simulated::start_feed);
     }
+
+    /// Frames sent so far.
+    pub(crate) fn deliveries(&self) -> u64 {
+        self.venues.iter().map(Simulated::deliveries).sum()
+    }
+
+    /// Stops the venues' feeds, and waits until the recorder has written what was sent.
+    pub(crate) fn drain(&self) -> Sent {
+        let mut all = Sent::default();
+        for venue in &self.venues {
+            let sent = venue.pause();
+            all.streams.extend(sent.streams);
+            all.violations.extend(sent.violations);
+            all.deliveries += sent.deliveries;
+        }
+        self.recorder.wait_until_quiet(QUIET, DRAIN_LIMIT);
+        all
+    }
+}
+
+/// Writes the authorities of venues that serve TLS beside the data.
+fn certificates(simulated: &[Simulated], data_dir: &Path) -> Result<Vec<PathBuf>, String> {
+    let mut files = Vec::new();
+    for venue in simulated {
+        let Some(pem) = venue.certificate_pem() else { continue };
+        let path = data_dir.with_extension(format!("{}.ca.pem", venue.venue()));
+        std::fs::write(&path, pem).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+        files.push(path);
+    }
+    Ok(files)
 }
 
 /// The folder given, or a fresh temporary one that is removed at the end.

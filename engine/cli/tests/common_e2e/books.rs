@@ -36,7 +36,8 @@ impl Book {
         }
     }
 
-    fn change(&mut self, bids: &Value, asks: &Value) {
+    /// Sets levels, `[price, quantity]`; a quantity of zero removes one.
+    pub fn change(&mut self, bids: &Value, asks: &Value) {
         Book::set(&mut self.bids, bids);
         Book::set(&mut self.asks, asks);
     }
@@ -96,8 +97,21 @@ impl Book {
         Book { last_id: venue.last_update_id, bids: side(&venue.bids), asks: side(&venue.asks) }
     }
 
-    /// Compares the best levels with a list of `[price, quantity]`, best first.
+    /// Whether nobody knows what a trade would cost: the best bid is not below the best ask.
+    pub fn is_crossed(&self) -> bool {
+        let best = (self.bids.last_key_value(), self.asks.first_key_value());
+        matches!(best, (Some((bid, _)), Some((ask, _))) if bid >= ask)
+    }
+
+    /// [`assert_starts_with`](Book::assert_starts_with) a list that has both sides.
     pub fn assert_top(&self, bids: &Value, asks: &Value, what: &str) {
+        let is_empty = |levels: &Value| levels.as_array().is_none_or(Vec::is_empty);
+        assert!(!is_empty(bids) && !is_empty(asks), "{what}: nothing to compare with");
+        self.assert_starts_with(bids, asks, what);
+    }
+
+    /// Compares the best levels with a list of `[price, quantity]`, best first.
+    pub fn assert_starts_with(&self, bids: &Value, asks: &Value, what: &str) {
         let listed = |levels: &Value| -> Vec<(i128, String)> {
             let level = |level: &Value| {
                 (price(level[0].as_str().unwrap()), quantity(level[1].as_str().unwrap()).unwrap())
@@ -105,7 +119,6 @@ impl Book {
             levels.as_array().unwrap().iter().map(level).collect()
         };
         let (bids, asks) = (listed(bids), listed(asks));
-        assert!(!bids.is_empty() && !asks.is_empty(), "{what}: nothing to compare with");
         let own = |(at, text): (&i128, &String)| (*at, text.clone());
         assert_eq!(self.bids.iter().rev().take(bids.len()).map(own).collect::<Vec<_>>(), bids, "{what} bids");
         assert_eq!(self.asks.iter().take(asks.len()).map(own).collect::<Vec<_>>(), asks, "{what} asks");

@@ -73,12 +73,12 @@ pub fn equal(stored: &Value, sent: &Value) -> bool {
 }
 
 /// Milliseconds of the venue as nanoseconds.
-fn time(value: &Value) -> Value {
+pub fn time(value: &Value) -> Value {
     value.as_i64().map_or(Value::Null, |milliseconds| json!(milliseconds * 1_000_000))
 }
 
 /// An id as text.
-fn id(value: &Value) -> Value {
+pub fn id(value: &Value) -> Value {
     if value.is_null() { Value::Null } else { json!(value.to_string()) }
 }
 
@@ -88,7 +88,7 @@ fn side(data: &Value) -> &'static str {
 }
 
 /// Levels as sent; a removed one reads `0`.
-fn levels(side: &Value) -> Value {
+pub fn levels(side: &Value) -> Value {
     let level = |level: &Value| {
         let removed = level[1].as_str().unwrap().bytes().all(|byte| matches!(byte, b'0' | b'.'));
         json!([level[0], if removed { json!("0") } else { level[1].clone() }])
@@ -97,7 +97,7 @@ fn levels(side: &Value) -> Value {
 }
 
 /// An empty text is a number that was not sent.
-fn given(value: &Value) -> Value {
+pub fn given(value: &Value) -> Value {
     if value.as_str().is_none_or(str::is_empty) { Value::Null } else { value.clone() }
 }
 
@@ -212,7 +212,7 @@ const STREAMED: [&str; 9] = [
 pub fn streamed(rows: &[Value]) -> Streams {
     let mut streams = Streams::new();
     for row in rows.iter().filter(|row| STREAMED.iter().any(|kind| row["kind"] == *kind)) {
-        if super::has_flag(row, "rest") {
+        if super::has_flag(row, "rest") || super::has_flag(row, "derived") {
             continue;
         }
         assert!(row["receive_ns"].as_i64().unwrap() > 1_600_000_000_000_000_000, "receive time: {row}");

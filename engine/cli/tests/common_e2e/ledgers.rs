@@ -24,7 +24,7 @@ pub fn kind_of(stream: &str) -> &'static str {
 /// Streamed records by market, venue symbol and kind.
 pub fn stored_counts(rows: &[Value]) -> BTreeMap<(String, String, String), u64> {
     let mut counts = BTreeMap::new();
-    for row in rows.iter().filter(|row| !super::has_flag(row, "rest")) {
+    for row in rows.iter().filter(|row| !super::has_flag(row, "rest") && !super::has_flag(row, "derived")) {
         let text = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
         *counts.entry((text("market"), text("venue_symbol"), text("kind"))).or_default() += 1;
     }

@@ -5,6 +5,9 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used)]
 
 pub mod books;
+pub mod chained;
+pub mod chained_books;
+pub mod chained_expected;
 pub mod expected;
 pub mod ledgers;
 pub mod process;
@@ -18,7 +21,7 @@ use std::time::{Duration, Instant};
 use marketprism_core::json::write_record;
 use marketprism_core::venue::Venue;
 use marketprism_log::{LogReader, Selection};
-use marketprism_runtime::{LogSettings, Recorder, Settings, Source, Threads};
+use marketprism_runtime::{BookSettings, LogSettings, Recorder, Settings, Source, Threads};
 use marketprism_simulator::{Config, Generated, Ledger, Market, Simulator, Start};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -50,17 +53,22 @@ pub fn folder() -> TempDir {
     tempfile::Builder::new().prefix("marketprism-e2e-").tempdir().unwrap()
 }
 
-/// The folder of Binance's captures; `None` where there are none and that is allowed.
-pub fn captures() -> Option<PathBuf> {
+/// The folder of a venue's captures; `None` where there are none and that is allowed.
+pub fn captures_of(venue: &str) -> Option<PathBuf> {
     let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/captures");
     let root = std::env::var_os("MARKETPRISM_CAPTURES").map_or_else(|| PathBuf::from(default), PathBuf::from);
-    let root = root.join("binance");
+    let root = root.join(venue);
     if root.is_dir() {
         return Some(root);
     }
     assert!(std::env::var("CI").as_deref() != Ok("true"), "no captures; set MARKETPRISM_CAPTURES");
     eprintln!("no captures; set MARKETPRISM_CAPTURES. Only the generated market is played.");
     None
+}
+
+/// [`captures_of`] Binance.
+pub fn captures() -> Option<PathBuf> {
+    captures_of("binance")
 }
 
 /// The folders in a folder, by name.
@@ -127,6 +135,7 @@ pub fn sources(simulator: &Simulator, markets: &[Market], channels: &[&str]) -> 
             venue: "binance".into(),
             market: market.name().into(),
             symbols,
+            exclude: vec![],
             channels,
             websocket: vec![simulator.websocket_url(*market)],
             rest: vec![simulator.rest_url(*market)],
@@ -138,6 +147,31 @@ pub fn sources(simulator: &Simulator, markets: &[Market], channels: &[&str]) -> 
 /// The venues a recorder may name.
 pub fn venues() -> Vec<Arc<dyn Venue>> {
     vec![Arc::new(marketprism_binance::Binance)]
+}
+
+/// The files of certificate authorities to trust for a venue with or without one.
+pub fn certificates(pem: Option<&str>, folder: &Path) -> Vec<PathBuf> {
+    let written = |pem| {
+        let path = folder.join("ca.pem");
+        std::fs::write(&path, pem).unwrap();
+        path
+    };
+    pem.map(written).into_iter().collect()
+}
+
+/// Waits until everything received is written, and stops a recorder.
+pub fn stop(recorder: Recorder) {
+    assert!(recorder.wait_until_quiet(QUIET, PATIENCE), "the recorder did not come to rest");
+    let ending = recorder.stop();
+    assert!(ending.problems.is_empty(), "{:?}", ending.problems);
+    assert!(ending.records > 0, "nothing was recorded");
+}
+
+/// The lines of the events since the last call.
+pub fn events(recorder: &Recorder) -> Vec<String> {
+    let mut lines = Vec::new();
+    recorder.events().drain(|event| lines.push(event.text.clone()));
+    lines
 }
 
 /// A simulator with a recorder on it, in a folder of their own.
@@ -155,12 +189,7 @@ impl Local {
         let markets = config.markets.clone();
         let record_frames = config.record_frames.map(|name| folder.path().join(name));
         let simulator = Simulator::start(Config { record_frames, ..config }).expect("simulator");
-        let mut certificate_files = Vec::new();
-        if let Some(pem) = simulator.certificate_pem() {
-            let path = folder.path().join("ca.pem");
-            std::fs::write(&path, pem).unwrap();
-            certificate_files.push(path);
-        }
+        let certificate_files = certificates(simulator.certificate_pem(), folder.path());
         let data = folder.path().join("data");
         let settings = Settings {
             data_dir: data.clone(),
@@ -168,6 +197,7 @@ impl Local {
             certificate_files,
             threads,
             log: LogSettings::default(),
+            books: BookSettings::default(),
         };
         let recorder = Recorder::start(settings, &venues()).expect("recorder");
         Local { simulator, recorder: Some(recorder), data, folder }
@@ -206,18 +236,12 @@ impl Local {
 
     /// Waits until everything received is written, and stops the recorder.
     pub fn stop_recorder(&mut self) {
-        let recorder = self.recorder.take().expect("runs");
-        assert!(recorder.wait_until_quiet(QUIET, PATIENCE), "the recorder did not come to rest");
-        let ending = recorder.stop();
-        assert!(ending.problems.is_empty(), "{:?}", ending.problems);
-        assert!(ending.records > 0, "nothing was recorded");
+        stop(self.recorder.take().expect("runs"));
     }
 
     /// All lines of the events so far.
     pub fn events(&self) -> Vec<String> {
-        let mut lines = Vec::new();
-        self.recorder().events().drain(|event| lines.push(event.text.clone()));
-        lines
+        events(self.recorder())
     }
 
     /// What is stored.

@@ -15,9 +15,9 @@ use super::{wait_for, wait_until};
 pub fn configuration(folder: &Path, data: &str, sources: &[Source], extra: &str) -> PathBuf {
     let mut text = format!("data_dir = {data:?}\n{extra}\n");
     for source in sources {
-        let Source { venue, market, symbols, channels, websocket, rest } = source;
+        let Source { venue, market, symbols, exclude, channels, websocket, rest } = source;
         writeln!(text, "[[source]]\nvenue = {venue:?}\nmarket = {market:?}").unwrap();
-        writeln!(text, "symbols = {symbols:?}\nchannels = {channels:?}").unwrap();
+        writeln!(text, "symbols = {symbols:?}\nexclude = {exclude:?}\nchannels = {channels:?}").unwrap();
         writeln!(text, "websocket = {websocket:?}\nrest = {rest:?}").unwrap();
     }
     let path = folder.join("marketprism.toml");

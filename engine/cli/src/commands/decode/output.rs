@@ -26,17 +26,21 @@ pub(super) struct Output {
     output: StdoutLock<'static>,
     sequence: u64,
     errors: u64,
+    amounts: bool,
+    counts_contracts: bool,
     /// For records of instruments without a definition.
     unknown: Instrument,
 }
 
 impl Output {
-    pub(super) fn new(venue: &dyn Venue, market: &Market) -> Output {
+    pub(super) fn new(venue: &dyn Venue, market: &Market, amounts: bool) -> Output {
         Output {
             buffer: Vec::with_capacity(2 * BUFFER_BYTES),
             output: io::stdout().lock(),
             sequence: 0,
             errors: 0,
+            amounts,
+            counts_contracts: market.counts_contracts,
             unknown: Instrument::market(venue.name(), market.name),
         }
     }
@@ -50,7 +54,11 @@ impl Output {
     pub(super) fn records(&mut self, records: &RecordBuffer, registry: &Registry) -> Result<(), Closed> {
         for record in records.iter() {
             let instrument = registry.get(record.header().instrument).unwrap_or(&self.unknown);
-            json::write_record(&mut self.buffer, record, instrument, self.sequence);
+            // Where quantities count contracts only the definition tells what one is worth.
+            let known = instrument.multiplier.is_some() || !self.counts_contracts;
+            let with_amounts = self.amounts && known;
+            let write = if with_amounts { json::write_record_with_amounts } else { json::write_record };
+            write(&mut self.buffer, record, instrument, self.sequence);
             self.sequence += 1;
         }
         self.flush_if_full()

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use marketprism_core::instrument::{Instrument, InstrumentId, Registry, SymbolTable};
+use marketprism_core::instrument::{Instrument, InstrumentId, Registry};
 use marketprism_core::json;
-use marketprism_core::record::{Book, Kind, Level, RecordBuffer, RecordRef};
-use marketprism_core::venue::{DecodeError, Decoder, Market, Outcome, Venue};
+use marketprism_core::record::{Book, Kind, Level, RecordBuffer, RecordRef, flag};
+use marketprism_core::venue::{Continuity, DecodeError, Decoder, Market, Outcome, Venue};
 use marketprism_runtime::control::push_definition;
 use marketprism_runtime::normaliser::Normaliser;
 
@@ -23,7 +23,6 @@ pub(super) struct Pipeline {
     venue: Arc<dyn Venue>,
     market: &'static Market,
     registry: Registry,
-    symbols: SymbolTable,
     decoder: Box<dyn Decoder>,
     normaliser: Normaliser,
     /// Instruments whose deltas make a book, by id.
@@ -31,6 +30,7 @@ pub(super) struct Pipeline {
     answers: Answers,
     decoded: RecordBuffer,
     normalised: RecordBuffer,
+    unknown_symbols: usize,
     lines: u64,
     refusals: u64,
     /// Where the lines go.
@@ -38,30 +38,35 @@ pub(super) struct Pipeline {
 }
 
 impl Pipeline {
-    pub(super) fn new(venue: Arc<dyn Venue>, market: &'static Market) -> Pipeline {
+    /// With `amounts`, trades and liquidations get their base and quote amounts.
+    pub(super) fn new(venue: Arc<dyn Venue>, market: &'static Market, amounts: bool) -> Pipeline {
         let mut registry = Registry::default();
         registry.define(Instrument::market(venue.name(), market.name));
-        let symbols = registry.symbols(venue.name(), market.name);
         Pipeline {
-            decoder: venue.decoder(market, symbols.clone()),
-            output: Output::new(&*venue, market),
+            decoder: venue.decoder(market, registry.symbols(venue.name(), market.name)),
+            output: Output::new(&*venue, market, amounts),
             answers: Answers::new(market.continuity),
             normaliser: Normaliser::new(),
             tracked: vec![],
             decoded: RecordBuffer::default(),
             normalised: RecordBuffer::default(),
+            unknown_symbols: 0,
             lines: 0,
             refusals: 0,
             venue,
             market,
             registry,
-            symbols,
         }
     }
 
     /// Number of lines so far.
     pub(super) fn lines(&self) -> u64 {
         self.lines
+    }
+
+    /// Whether the stream itself brings the books, so that REST answers are of no use.
+    fn is_chained(&self) -> bool {
+        self.market.continuity == Continuity::Chained
     }
 
     /// Takes a REST answer that comes when the book of `symbol` asks for it.
@@ -88,20 +93,31 @@ impl Pipeline {
         if let Err(error) = std::str::from_utf8(line) {
             return self.output.error(&format!("not UTF-8 text: {error}"), line, now_ns);
         }
-        self.decoded.clear();
-        let outcome = loop {
-            match self.decoder.decode(line, now_ns, &mut self.decoded) {
-                Err(DecodeError::UnknownSymbol(symbol)) if self.learn(&symbol) => {}
-                outcome => break outcome,
-            }
-        };
-        match outcome {
+        match self.decode(line, now_ns) {
             Ok(outcome) => {
                 self.refusals += u64::from(matches!(outcome, Outcome::Refused { .. }));
                 self.pass_on(now_ns)
             }
             Err(error @ DecodeError::Json(_)) => self.output.error(&error.to_string(), line, now_ns),
             Err(error) => self.not_a_frame(line, &error, now_ns),
+        }
+    }
+
+    /// Decodes one line. Symbols that are met for the first time become instruments.
+    fn decode(&mut self, line: &[u8], now_ns: i64) -> Result<Outcome, DecodeError> {
+        loop {
+            self.decoded.clear();
+            let ignored = self.decoder.counts().ignored;
+            let outcome = self.decoder.decode(line, now_ns, &mut self.decoded);
+            let unknown = match &outcome {
+                Err(DecodeError::UnknownSymbol(symbol)) => vec![symbol.clone()],
+                Ok(Outcome::Data) if self.decoder.counts().ignored > ignored => self.venue.symbols_in(line),
+                _ => vec![],
+            };
+            let learnt = unknown.iter().filter(|symbol| self.learn(symbol)).count();
+            if learnt == 0 {
+                return outcome;
+            }
         }
     }
 
@@ -123,16 +139,16 @@ impl Pipeline {
         if let Some(id) = self.registry.find(venue, market, symbol) {
             return id;
         }
-        let (id, _) = self.registry.define(Instrument::unknown(venue, market, symbol));
-        self.symbols.insert(symbol.as_bytes(), id);
-        self.decoder = self.venue.decoder(self.market, self.symbols.clone());
+        let (id, _) = self.registry.define(self.venue.instrument_by_name(self.market, symbol));
+        self.decoder.learn(symbol.as_bytes(), id);
+        self.unknown_symbols += 1;
         id
     }
 
     /// Makes the decoder know a symbol. False where that is no help.
     fn learn(&mut self, symbol: &str) -> bool {
-        let is_new = self.symbols.get(symbol.as_bytes()).is_none();
-        if symbol.is_empty() || !is_new || self.symbols.len() >= MAX_UNKNOWN_SYMBOLS {
+        let known = self.registry.find(self.venue.name(), self.market.name, symbol);
+        if symbol.is_empty() || known.is_some() || self.unknown_symbols >= MAX_UNKNOWN_SYMBOLS {
             return false;
         }
         self.instrument(symbol);
@@ -147,6 +163,10 @@ impl Pipeline {
                 RecordRef::Book(book, levels) if book.header.kind == Kind::BookDelta as u8 => {
                     self.delta(book, levels, now_ns);
                 }
+                RecordRef::Book(book, _) if self.starts_book(book) => {
+                    self.track(book.header.instrument);
+                    self.normaliser.process(record, &mut self.normalised);
+                }
                 _ => self.normaliser.process(record, &mut self.normalised),
             }
         }
@@ -160,11 +180,16 @@ impl Pipeline {
         Ok(())
     }
 
+    /// Whether a snapshot is one that a stream brings for its deltas to go on from.
+    fn starts_book(&self, book: &Book) -> bool {
+        self.is_chained() && book.header.flags & (flag::REST | flag::PARTIAL) == 0
+    }
+
     fn delta(&mut self, book: &Book, levels: &[Level], now_ns: i64) {
         let instrument = book.header.instrument;
         self.track(instrument);
         self.normaliser.process(RecordRef::Book(book, levels), &mut self.normalised);
-        if self.normaliser.valid_book(instrument).is_none() {
+        if !self.is_chained() && self.normaliser.valid_book(instrument).is_none() {
             self.answers.hold(book, levels);
             while let Some(found) = self.answers.take_for(instrument) {
                 self.deliver(&found, now_ns);
@@ -178,7 +203,7 @@ impl Pipeline {
             self.tracked.resize(index + 1, false);
         }
         if !std::mem::replace(&mut self.tracked[index], true) {
-            self.normaliser.track_book(instrument, self.market.continuity);
+            self.normaliser.track_book(instrument, self.market.continuity, false);
         }
     }
 
@@ -197,7 +222,8 @@ impl Pipeline {
     /// A line that the decoder refuses may be a REST answer.
     fn not_a_frame(&mut self, line: &[u8], error: &DecodeError, now_ns: i64) -> Result<(), Closed> {
         let mut records = RecordBuffer::default();
-        if self.venue.parse_snapshot(self.market, 0, line, now_ns, &mut records).is_ok() {
+        let parsed = self.venue.parse_snapshot(self.market, 0, line, now_ns, &mut records);
+        if !self.is_chained() && parsed.is_ok() {
             let symbol = symbol_of(line);
             let instrument = symbol.map(|symbol| self.instrument(&symbol));
             self.answers.add(Answer::new(records, instrument, format!("line {}", self.lines)));
@@ -217,11 +243,10 @@ impl Pipeline {
         for instrument in instruments {
             let (id, changed) = self.registry.define(instrument);
             if let Some(defined) = self.registry.get(id).filter(|_| changed) {
-                self.symbols.insert(defined.venue_symbol.as_bytes(), id);
+                self.decoder.learn(defined.venue_symbol.as_bytes(), id);
                 push_definition(defined, now_ns, &mut self.normalised);
             }
         }
-        self.decoder = self.venue.decoder(self.market, self.symbols.clone());
         self.write()?;
         for entry in unread {
             self.output.error(&format!("instrument {entry}"), b"", now_ns)?;

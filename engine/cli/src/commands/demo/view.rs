@@ -150,17 +150,18 @@ fn books(text: &mut String, recorder: &Recorder, status: &Status) {
         "bid quantity"
     );
     // The first of each market, in turn, so that all markets are seen.
+    let instruments = recorder.instruments();
     let mut tops: Vec<(usize, &BookTop)> = Vec::new();
     let mut seen: std::collections::BTreeMap<&str, usize> = Default::default();
     for top in &status.normalisers.tops {
-        let Some(instrument) = recorder.instruments().get(&top.instrument) else { continue };
+        let Some(instrument) = instruments.get(&top.instrument) else { continue };
         let place = seen.entry(&instrument.market).or_default();
         tops.push((*place, top));
         *place += 1;
     }
     tops.sort_by_key(|(place, top)| (*place, top.instrument));
     for (_, top) in tops.into_iter().take(BOOKS) {
-        let Some(instrument) = recorder.instruments().get(&top.instrument) else { continue };
+        let Some(instrument) = instruments.get(&top.instrument) else { continue };
         let (Some(bid), Some(ask)) = (top.bid, top.ask) else {
             let _ =
                 writeln!(text, "  {:<22} \x1b[33mnot valid: waits for a snapshot\x1b[0m", instrument.symbol);
