@@ -140,12 +140,17 @@ impl Log {
         let (writer, head) = SegmentWriter::create(&path, header, registry)?;
         let file = create(&path)?;
         if self.options.sync_directory {
-            let synced = File::open(&self.directory).and_then(|directory| directory.sync_all());
-            synced.map_err(|error| LogError::io("synchronise", &self.directory, error))?;
+            sync_directory(&self.directory)?;
         }
         self.next_sequence = first_sequence;
         Ok(SegmentFile { file, writer, head })
     }
+}
+
+/// Waits until the names in a directory have reached the disk.
+pub(crate) fn sync_directory(directory: &Path) -> Result<(), LogError> {
+    let synced = File::open(directory).and_then(|directory| directory.sync_all());
+    synced.map_err(|error| LogError::io("synchronise", directory, error))
 }
 
 /// Creates a segment's file and never opens one that holds a record.

@@ -66,6 +66,14 @@ pub enum LogError {
         /// The lowest free one.
         next: u64,
     },
+    /// A sealed segment cannot be rewritten without loss.
+    #[error("{path} is left as it is: {what}")]
+    NotCompacted {
+        /// The segment.
+        path: PathBuf,
+        /// What is wrong with it, or with what was made of it.
+        what: String,
+    },
     /// An archive could not be made: it would be longer than the format allows.
     #[error("a batch of {records} records is too large for the format: finish batches earlier")]
     TooLarge {

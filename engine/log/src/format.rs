@@ -8,7 +8,8 @@
 //! | footer batch: one index entry for each data batch (only once sealed) | header, body |
 //! | [`Trailer`] (only once sealed) | 64 |
 //!
-//! A batch is a [`BatchHeader`] of 64 bytes and a body, padded with zeros to a multiple of 64.
+//! A batch is a [`BatchHeader`] of 64 bytes and a body, padded with zeros to a multiple of 64. The body is stored as
+//! it is or compressed ([`Codec`]), and one segment may hold both.
 //! The body's checksum covers the padding; each header has its own checksum over its first 60 bytes. A flipped bit
 //! anywhere in a segment is therefore noticed.
 
@@ -41,6 +42,13 @@ pub const LOCK_NAME: &str = "LOCK";
 /// Longest body of a batch, bytes. Offsets inside an archive are signed 32-bit numbers.
 pub const MAX_BODY_BYTES: usize = 1 << 30;
 
+/// Longest body that a compressed batch may decode to, bytes: no reader takes more memory than this because a header
+/// says so.
+pub const MAX_DECODED_BYTES: usize = 64 << 20;
+
+/// What the name of a segment ends in while it is being rewritten; readers pass such a file over.
+pub const TEMPORARY_SUFFIX: &str = ".tmp";
+
 /// Kinds are numbers below this, here and in every table indexed by kind.
 pub const KINDS: usize = 32;
 
@@ -72,12 +80,30 @@ pub fn parse_segment_name(name: &str) -> Option<u64> {
     digits.parse().ok()
 }
 
+/// Whether a file is a segment that was being rewritten.
+pub fn is_temporary_name(name: &str) -> bool {
+    name.strip_suffix(TEMPORARY_SUFFIX).is_some_and(|name| parse_segment_name(name).is_some())
+}
+
 /// How a body is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Codec {
     /// As it is, readable in place.
     None = 0,
+    /// One zstd frame.
+    Zstd = 1,
+}
+
+impl Codec {
+    /// The codec with this number.
+    pub const fn from_number(number: u8) -> Option<Codec> {
+        match number {
+            0 => Some(Codec::None),
+            1 => Some(Codec::Zstd),
+            _ => None,
+        }
+    }
 }
 
 /// What a batch is for.
@@ -242,11 +268,11 @@ impl BatchHeader {
         self
     }
 
-    /// Reads the header at the start of `bytes`; `None` where there is no whole, valid one that this program can use.
+    /// Reads the header at the start of `bytes`; `None` where there is no whole, valid one of this version. Its codec may
+    /// be one that this program does not know.
     pub fn read(bytes: &[u8]) -> Option<BatchHeader> {
         let header: BatchHeader = read_checked(bytes, &BATCH_MAGIC)?;
         let known = u32::from(header.version) == VERSION
-            && header.codec == Codec::None as u8
             && BatchKind::from_number(header.kind).is_some()
             && header.body_bytes as usize <= MAX_BODY_BYTES;
         known.then_some(header)
@@ -300,7 +326,10 @@ mod tests {
         assert_eq!(parse_segment_name(&segment_name(u64::MAX)), Some(u64::MAX));
         for wrong in ["7.seg", "00000000000000000007.tmp", "LOCK", "+0000000000000000007.seg", ".seg", ""] {
             assert_eq!(parse_segment_name(wrong), None, "{wrong}");
+            assert!(!is_temporary_name(wrong), "{wrong}");
         }
+        let temporary = format!("{}{TEMPORARY_SUFFIX}", segment_name(7));
+        assert!(is_temporary_name(&temporary) && parse_segment_name(&temporary).is_none());
     }
 
     #[test]

@@ -15,6 +15,9 @@
 //! whoever owns the file puts them there, in whatever way, and repeats what failed at the same offset.
 //! [`Appender`] is the plain way with `pwrite`. [`Log`] owns the directory: lock, recovery, new segments.
 //!
+//! A sealed segment may be rewritten by [`compact`](compact::compact()): the same records in larger batches, compressed.
+//! Readers decode these into memory of their own and go on as with mapped ones.
+//!
 //! Reading never takes the lock: [`LogReader`] and [`Segment`] work on a directory that is being written,
 //! [`verify`](verify::verify()) recomputes the ledger of gaps from the records, [`inspect`](inspect::inspect()) summarises.
 
@@ -23,7 +26,9 @@ compile_error!("the log keeps records in memory layout and is defined for little
 
 pub mod append;
 pub mod batch;
+mod codec;
 mod columns;
+pub mod compact;
 pub mod directory;
 pub mod error;
 pub mod format;
@@ -41,6 +46,7 @@ pub mod view;
 pub use append::{Appender, WriteAt};
 pub use batch::{BatchBuilder, BatchInfo, PushError};
 pub use columns::IndexEntry;
+pub use compact::{Compaction, compact};
 pub use directory::{Cut, Log, LogOptions, Recovery, SegmentFile};
 pub use error::{LogError, Problem};
 pub use map::{Batches, Footer, Segment};

@@ -3,9 +3,11 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use marketprism_core::record::Line;
 use memmap2::{Mmap, MmapOptions};
 use rkyv::rancor::Failure;
 
+use crate::codec;
 use crate::columns::{ArchivedIndex, IndexEntry};
 use crate::error::{LogError, Problem};
 use crate::format::{
@@ -96,6 +98,7 @@ impl Segment {
             position: HEADER_BYTES,
             end: self.end(),
             check: true,
+            decoded: Vec::new(),
         }
     }
 
@@ -157,7 +160,9 @@ fn body_of<'a>(batch: &'a [u8], header: &BatchHeader) -> Option<&'a [u8]> {
     batch.get(HEADER_BYTES..HEADER_BYTES.checked_add(padded(header.body_bytes as usize))?)
 }
 
-/// Iterates over the batches of a segment. After damage it goes on at the next batch whose header is valid.
+/// The batches of a segment, one after the other. After damage it goes on at the next batch whose header is valid.
+///
+/// A batch that is stored as it is is read in place, a compressed one is decoded into memory that the next one reuses.
 #[derive(Clone, Debug)]
 pub struct Batches<'a> {
     name: &'a str,
@@ -165,12 +170,21 @@ pub struct Batches<'a> {
     position: usize,
     end: usize,
     check: bool,
+    decoded: Vec<Line>,
+}
+
+/// A batch as it lies in the file.
+pub(crate) struct Stored<'a> {
+    pub(crate) header: BatchHeader,
+    position: usize,
+    /// Without padding.
+    body: &'a [u8],
 }
 
 impl<'a> Batches<'a> {
     /// The batches in the bytes of a whole unsealed segment, which must be aligned to 64 bytes.
     pub fn over(name: &'a str, bytes: &'a [u8]) -> Batches<'a> {
-        Batches { name, bytes, position: HEADER_BYTES, end: bytes.len(), check: true }
+        Batches { name, bytes, position: HEADER_BYTES, end: bytes.len(), check: true, decoded: Vec::new() }
     }
 
     /// Goes on at a place in the file that is known to be the start of a batch (from a footer).
@@ -215,12 +229,9 @@ impl<'a> Batches<'a> {
         }
         next
     }
-}
 
-impl<'a> Iterator for Batches<'a> {
-    type Item = Result<BatchView<'a>, Problem>;
-
-    fn next(&mut self) -> Option<Result<BatchView<'a>, Problem>> {
+    /// The next batch but the footer, not decoded.
+    pub(crate) fn next_stored(&mut self) -> Option<Result<Stored<'a>, Problem>> {
         while self.position < self.end {
             let position = self.position;
             let Some((header, body)) = self.at(position) else {
@@ -235,13 +246,23 @@ impl<'a> Iterator for Batches<'a> {
                 return Some(Err(self.problem(position, what)));
             }
             self.position = position + header.total_bytes();
-            if header.kind == BatchKind::Footer as u8 {
-                continue;
+            if header.kind != BatchKind::Footer as u8 {
+                let body = body.get(..header.body_bytes as usize).unwrap_or_default();
+                return Some(Ok(Stored { header, position, body }));
             }
-            let body = body.get(..header.body_bytes as usize).unwrap_or_default();
-            let view = BatchView::new(header, position as u64, body);
-            return Some(view.map_err(|what| self.problem(position, format!("batch is not valid: {what}"))));
         }
         None
+    }
+
+    /// The next dictionary or data batch; `None` at the end.
+    pub fn next_batch(&mut self) -> Option<Result<BatchView<'_>, Problem>> {
+        let Stored { header, position, body } = match self.next_stored()? {
+            Ok(stored) => stored,
+            Err(problem) => return Some(Err(problem)),
+        };
+        let view = codec::decode(&header, body, &mut self.decoded)
+            .and_then(|body| Ok(BatchView::new(header, position as u64, body)?));
+        let invalid = |what| Problem::new(self.name, position as u64, format!("batch is not valid: {what}"));
+        Some(view.map_err(invalid))
     }
 }

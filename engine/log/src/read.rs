@@ -192,8 +192,8 @@ fn walk_segment(
         Err(problem) if !young => visit(Piece::Problem(problem.clone()))?,
         Err(_) => {}
     }
-    let batches = if checksums { segment.batches() } else { segment.batches_unchecked() };
-    for batch in batches {
+    let mut batches = if checksums { segment.batches() } else { segment.batches_unchecked() };
+    while let Some(batch) = batches.next_batch() {
         match batch {
             Ok(batch) => {
                 if batch.kind() == BatchKind::Data {

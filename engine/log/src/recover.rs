@@ -8,7 +8,7 @@ use marketprism_core::record::Definition;
 use marketprism_core::{Instrument, InstrumentId};
 
 use crate::error::LogError;
-use crate::format::{parse_segment_name, segment_name};
+use crate::format::{is_temporary_name, parse_segment_name, segment_name};
 use crate::map::Segment;
 use crate::tail;
 use crate::view::BatchView;
@@ -37,20 +37,38 @@ pub(crate) struct Found {
     pub(crate) highest_name: u64,
 }
 
+/// The names in a directory, without those that are no text.
+fn file_names(directory: &Path) -> Result<Vec<String>, LogError> {
+    let failed = |error| LogError::io("list", directory, error);
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory).map_err(failed)? {
+        names.extend(entry.map_err(failed)?.file_name().into_string());
+    }
+    Ok(names)
+}
+
 /// The first sequences of all segments in a directory, lowest first.
 pub(crate) fn list(directory: &Path) -> Result<Vec<u64>, LogError> {
-    let failed = |error| LogError::io("list", directory, error);
-    let mut found = Vec::new();
-    for entry in fs::read_dir(directory).map_err(failed)? {
-        let name = entry.map_err(failed)?.file_name();
-        found.extend(name.to_str().and_then(parse_segment_name));
-    }
+    let mut found: Vec<u64> =
+        file_names(directory)?.iter().filter_map(|name| parse_segment_name(name)).collect();
     found.sort_unstable();
     Ok(found)
 }
 
+/// Removes what a compaction that was cut short left behind. The segment itself is still there.
+fn remove_temporary(directory: &Path) -> Result<(), LogError> {
+    for name in file_names(directory)? {
+        if is_temporary_name(&name) {
+            let path = directory.join(name);
+            fs::remove_file(&path).map_err(|error| LogError::io("remove", &path, error))?;
+        }
+    }
+    Ok(())
+}
+
 /// Makes the end of the log whole and reads what a writer needs to go on.
 pub(crate) fn recover(directory: &Path) -> Result<Found, LogError> {
+    remove_temporary(directory)?;
     let mut names = list(directory)?;
     let mut found = Found { highest_name: names.last().copied().unwrap_or(0), ..Found::default() };
     let mut newest_dictionary = None;
@@ -68,8 +86,8 @@ pub(crate) fn recover(directory: &Path) -> Result<Found, LogError> {
     }
     found.end_sequence = read_end(directory, &names, &mut found.registry)?;
     if let Some(segment) = newest_dictionary {
-        segment.batches().flatten().for_each(|batch| {
-            restore(&mut found.registry, &batch);
+        each_batch(&segment, |batch| {
+            restore(&mut found.registry, batch);
         });
     }
     Ok(found)
@@ -132,17 +150,30 @@ fn read_end(directory: &Path, names: &[u64], registry: &mut Registry) -> Result<
         }
     }
     let mut end = None;
-    for batch in segments.iter().rev().flat_map(|segment| segment.batches().flatten()) {
-        restore(registry, &batch);
-        end = end.max(Some(batch.header().end_sequence()));
+    for segment in segments.iter().rev() {
+        each_batch(segment, |batch| {
+            restore(registry, batch);
+            end = end.max(Some(batch.header().end_sequence()));
+        });
     }
     let sealed_end = segments.first().and_then(|last| last.footer()?.ok()).map(|footer| footer.end_sequence);
     Ok(end.max(sealed_end))
 }
 
 fn has_dictionary(segment: &Segment) -> bool {
-    let first = segment.batches().next();
+    let mut batches = segment.batches();
+    let first = batches.next_batch();
     first.is_some_and(|batch| batch.is_ok_and(|batch| batch.kind() == crate::format::BatchKind::Dictionary))
+}
+
+/// Passes over damaged batches.
+fn each_batch(segment: &Segment, mut f: impl FnMut(&BatchView<'_>)) {
+    let mut batches = segment.batches();
+    while let Some(batch) = batches.next_batch() {
+        if let Ok(batch) = batch {
+            f(&batch);
+        }
+    }
 }
 
 /// Takes over a definition. Gives whether it is the JSON of an instrument with the id that the record names.

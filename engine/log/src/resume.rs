@@ -22,7 +22,7 @@ pub struct StreamEnd {
 }
 
 /// Finds where the wanted streams ended. Looks at the newest segment first and goes back until all are found or
-/// `most_bytes` have been read; a stream that is in none of these is left out. Damaged batches are passed over, and
+/// `most_bytes`, as they are once decoded, have been read; a stream that is in none of these is left out. Damaged batches are passed over, and
 /// derived records, which are of no stream.
 pub fn stream_ends(
     directory: &Path,
@@ -36,9 +36,11 @@ pub fn stream_ends(
             break;
         }
         let segment = Segment::map(&directory.join(segment_name(*name)))?;
-        bytes += segment.file_bytes();
         let mut newest: BTreeMap<(InstrumentId, Kind), StreamEnd> = BTreeMap::new();
-        for batch in segment.batches().flatten() {
+        let mut batches = segment.batches();
+        while let Some(batch) = batches.next_batch() {
+            let Ok(batch) = batch else { continue };
+            bytes += u64::from(batch.header().decoded_bytes);
             for (_, record) in batch.records() {
                 let Some(stream) = stream_of(&record) else { continue };
                 if wanted.contains(&stream) && !ends.contains_key(&stream) {

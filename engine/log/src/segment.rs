@@ -33,14 +33,18 @@ impl SegmentWriter {
     ) -> Result<(SegmentWriter, Vec<u8>), LogError> {
         let mut head = bytemuck::bytes_of(&header).to_vec();
         head.extend_from_slice(&dictionary(registry, &header)?);
-        let writer = SegmentWriter {
+        Ok((SegmentWriter::new(path, header, head.len() as u64), head))
+    }
+
+    /// The bookkeeping of a segment that begins with `head_bytes` bytes of header and dictionary.
+    pub(crate) fn new(path: &Path, header: FileHeader, head_bytes: u64) -> SegmentWriter {
+        SegmentWriter {
             path: path.to_owned(),
             header,
-            offset: head.len() as u64,
+            offset: head_bytes,
             next_sequence: header.first_sequence,
             index: Index::default(),
-        };
-        Ok((writer, head))
+        }
     }
 
     /// The file.

@@ -1,4 +1,4 @@
-//! A batch on disk, read in place.
+//! The records of a batch, in place.
 
 use std::slice;
 
@@ -13,7 +13,7 @@ use rkyv::rancor::Failure;
 use crate::columns::{ArchivedColumns, ArchivedLine};
 use crate::format::{BatchHeader, BatchKind, KINDS};
 
-/// The records of a batch, borrowed from the file. Everything in it has been checked: order and counts agree, every
+/// The records of a batch, borrowed from the file or from where they were decoded. Everything in it has been checked: order and counts agree, every
 /// record has the kind of its vector, and levels and bodies lie inside their pools.
 #[derive(Clone, Debug)]
 pub struct BatchView<'a> {

@@ -4,16 +4,12 @@
 mod common;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use common::*;
 use marketprism_core::record::*;
 use marketprism_log::*;
 use proptest::prelude::*;
-
-fn segments(directory: &Path) -> Vec<PathBuf> {
-    LogReader::open(directory).unwrap().segments()
-}
 
 /// Three sealed segments of four batches, with trades, books and bodies.
 fn log(directory: &Path) {
@@ -33,6 +29,12 @@ fn log(directory: &Path) {
         }
         appender.seal().unwrap();
     }
+}
+
+/// The same with its second segment compressed.
+fn mixed_log(directory: &Path) {
+    log(directory);
+    compact(&segments(directory)[1], || true).unwrap().unwrap();
 }
 
 /// A record: capture sequence, head, body.
@@ -74,7 +76,7 @@ proptest! {
         flips in prop::collection::vec((0..3usize, any::<prop::sample::Index>(), 0..8u8), 1..4),
     ) {
         let directory = temporary();
-        log(directory.path());
+        mixed_log(directory.path());
         let good = contents(directory.path()).0;
         for (file, index, bit) in flips {
             let path = &segments(directory.path())[file];
@@ -98,7 +100,7 @@ proptest! {
         noise in prop::collection::vec(any::<u8>(), 1..2000),
     ) {
         let directory = temporary();
-        log(directory.path());
+        mixed_log(directory.path());
         let good = contents(directory.path()).0;
         let path = &segments(directory.path())[file];
         let mut bytes = fs::read(path).unwrap();
@@ -139,12 +141,16 @@ fn every_single_flipped_bit_is_noticed() {
     appender.append(&mut trades(3, 4)).unwrap();
     drop(appender);
     let path = &segments(directory.path())[0];
-    let bytes = fs::read(path).unwrap();
-    for at in 0..bytes.len() {
-        let mut changed = bytes.clone();
-        changed[at] ^= 1 << (at % 8);
-        fs::write(path, changed).unwrap();
-        assert!(!verify(directory.path()).unwrap().ok, "byte {at}");
+    for compressed in [false, true] {
+        assert_eq!(compressed, compressed && compact(path, || true).unwrap().is_some());
+        let bytes = fs::read(path).unwrap();
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 1 << (at % 8);
+            fs::write(path, changed).unwrap();
+            assert!(!verify(directory.path()).unwrap().ok, "byte {at}, compressed: {compressed}");
+        }
+        fs::write(path, bytes).unwrap();
     }
 }
 
@@ -153,7 +159,7 @@ fn the_rest_of_a_damaged_segment_stays_readable() {
     let directory = temporary();
     log(directory.path());
     let path = &segments(directory.path())[1];
-    let offsets: Vec<u64> = Segment::map(path).unwrap().batches().map(|b| b.unwrap().offset()).collect();
+    let offsets = offsets(path);
     let pristine = fs::read(path).unwrap();
     // The header of a batch, then a body, then the file header.
     for (at, lost) in [(offsets[2] + 9, 7), (offsets[2] + 100, 7), (3, 0)] {
@@ -220,7 +226,7 @@ fn a_torn_segment_in_the_middle_is_a_problem() {
     log(directory.path());
     let path = &segments(directory.path())[0];
     let bytes = fs::read(path).unwrap();
-    let cut = Segment::map(path).unwrap().batches().last().unwrap().unwrap().offset() as usize + 70;
+    let cut = *offsets(path).last().unwrap() as usize + 70;
     fs::write(path, &bytes[..cut]).unwrap();
     let report = contents(directory.path()).1;
     assert_eq!(report.problems[0].what, "70 bytes at the end are torn or damaged");

@@ -5,7 +5,6 @@ mod common;
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,10 +12,6 @@ use common::*;
 use marketprism_core::Instrument;
 use marketprism_core::record::*;
 use marketprism_log::*;
-
-fn segments(directory: &std::path::Path) -> Vec<PathBuf> {
-    LogReader::open(directory).unwrap().segments()
-}
 
 /// Ends of the batches in a segment with three batches of two trades.
 fn small_log(directory: &std::path::Path, seal: bool) -> Vec<(u64, u64)> {
@@ -28,9 +23,10 @@ fn small_log(directory: &std::path::Path, seal: bool) -> Vec<(u64, u64)> {
         appender.seal().unwrap();
     }
     let segment = Segment::map(&segments(directory)[0]).unwrap();
-    let ends = segment.batches().map(|batch| {
-        let batch = batch.unwrap();
-        (batch.offset() + batch.header().total_bytes() as u64, batch.header().end_sequence())
+    let mut batches = segment.batches();
+    let ends = std::iter::from_fn(|| {
+        let batch = batches.next_batch()?.unwrap();
+        Some((batch.offset() + batch.header().total_bytes() as u64, batch.header().end_sequence()))
     });
     ends.collect()
 }
@@ -212,7 +208,7 @@ fn rotation_by_size_and_age() {
             assert_eq!((footer.records, footer.kinds[1]), (records, records));
             let mut batches = segment.batches();
             batches.seek(footer.entries.last().unwrap().offset);
-            assert_eq!(batches.next().unwrap().unwrap().header().end_sequence(), footer.end_sequence);
+            assert_eq!(batches.next_batch().unwrap().unwrap().header().end_sequence(), footer.end_sequence);
         }
     }
     assert_eq!(read_ids(directory.path()).0, (1..401).collect::<Vec<_>>());
@@ -227,8 +223,15 @@ fn rotation_by_size_and_age() {
     assert_eq!(inspection.segments[0].kinds[&Kind::Trade], inspection.segments[0].records);
 }
 
+fn compact_sealed(directory: &std::path::Path) {
+    let segments = segments(directory);
+    for path in segments.split_last().unwrap().1 {
+        compact(path, || true).unwrap();
+    }
+}
+
 #[test]
-fn a_reader_during_writing() {
+fn a_reader_during_writing_and_compaction() {
     let directory = temporary();
     let small = LogOptions { segment_bytes: 20_000, ..options() };
     let (mut appender, _) = Appender::open(directory.path(), small).unwrap();
@@ -239,6 +242,9 @@ fn a_reader_during_writing() {
             for start in 0..400 {
                 appender.append(&mut trades(start * 7 + 1, start * 7 + 8)).unwrap();
                 done.store(start * 7 + 7, Ordering::Release);
+                if start % 20 == 0 {
+                    compact_sealed(directory.path());
+                }
             }
         });
         loop {

@@ -9,47 +9,6 @@ use marketprism_log::format::{BatchHeader, HEADER_BYTES, KINDS};
 use marketprism_log::*;
 use proptest::prelude::*;
 
-/// Random lines that make a record of `kind` with this many levels or bytes behind it.
-fn record_lines(kind: Kind, seed: [u8; 32], extra: u16) -> Vec<Line> {
-    let head = kind.head_lines();
-    let noise =
-        |index: usize| seed[index % 32].wrapping_mul(index as u8 | 1).wrapping_add((index >> 3) as u8);
-    let levels = (extra / 2, extra - extra / 2);
-    let body = match kind {
-        Kind::BookSnapshot | Kind::BookDelta => usize::from(extra) * 16,
-        Kind::Instrument | Kind::Session | Kind::Raw => usize::from(extra),
-        _ => 0,
-    };
-    let mut bytes: Vec<u8> = (0..head * LINE_BYTES + body).map(noise).collect();
-    bytes[0] = kind as u8;
-    match kind {
-        Kind::BookSnapshot | Kind::BookDelta => {
-            bytes[56..60].fill(0);
-            bytes[60..62].copy_from_slice(&levels.0.to_le_bytes());
-            bytes[62..64].copy_from_slice(&levels.1.to_le_bytes());
-        }
-        Kind::Instrument | Kind::Session | Kind::Raw => {
-            bytes[32..36].fill(0);
-            bytes[36..40].copy_from_slice(&u32::from(extra).to_le_bytes());
-        }
-        _ => {}
-    }
-    bytes.resize(bytes.len().next_multiple_of(LINE_BYTES), 0);
-    bytes.chunks_exact(LINE_BYTES).map(bytemuck::pod_read_unaligned).collect()
-}
-
-/// A record's bytes without its place in a pool, which is the log's own.
-fn comparable(record: RecordRef<'_>) -> (Vec<u8>, Vec<u8>) {
-    let (head, body) = record.parts();
-    let mut head = bytemuck::cast_slice::<_, u8>(head).to_vec();
-    match record {
-        RecordRef::Book(..) => head[56..60].fill(0),
-        RecordRef::Definition(..) | RecordRef::Session(..) | RecordRef::Raw(..) => head[32..36].fill(0),
-        _ => {}
-    }
-    (head, body.to_vec())
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 200 }))]
 
@@ -191,7 +150,8 @@ fn records_are_borrowed_from_the_map() {
     let segment = Segment::map(&LogReader::open(directory.path()).unwrap().segments()[0]).unwrap();
     let map = segment.bytes().as_ptr_range();
     let mut seen = 0;
-    for batch in segment.batches() {
+    let mut batches = segment.batches();
+    while let Some(batch) = batches.next_batch() {
         let batch = batch.unwrap();
         assert_eq!(batch.offset() % 64, 0);
         for (_, record) in batch.records() {

@@ -13,6 +13,7 @@ use marketprism_core::ring::{Doorbell, LineConsumer, Waiter, ring, wakeup};
 use marketprism_log::{Log, Recovery, StreamEnd};
 use tokio::sync::{Notify, mpsc, watch};
 
+use crate::compactor::CompactorThread;
 use crate::control::{self, Control, ControlCounters, ControlledMarket};
 use crate::io::{self, IoContext};
 use crate::lines::Dispatcher;
@@ -117,6 +118,12 @@ impl Builder {
             published,
         );
         let writer = spawn_writer(writer, self.transport, threads.writer_core)?;
+        let compactor = if self.settings.log.compression {
+            let started = CompactorThread::start(self.settings.data_dir.clone(), self.sender.clone());
+            Some(started.map_err(|error| not_started("compactor", &error))?)
+        } else {
+            None
+        };
 
         let mut stages = Vec::new();
         let mut stage_commands = Vec::new();
@@ -194,6 +201,7 @@ impl Builder {
             capture,
             stages,
             writer: Some(writer),
+            compactor,
             known,
             dropped,
             io_statistics,
@@ -311,10 +319,11 @@ fn spawn<T: Send + 'static>(
         ask_for_short_slices();
         body()
     };
-    std::thread::Builder::new()
-        .name(name.clone())
-        .spawn(pinned)
-        .map_err(|error| StartError::System(format!("cannot start thread {name}: {error}")))
+    std::thread::Builder::new().name(name.clone()).spawn(pinned).map_err(|error| not_started(&name, &error))
+}
+
+fn not_started(name: &str, error: &std::io::Error) -> StartError {
+    StartError::System(format!("cannot start thread {name}: {error}"))
 }
 
 /// Runs a future to its end on this thread, over io_uring or epoll.

@@ -6,6 +6,7 @@
 
 mod assembly;
 pub mod backoff;
+mod compactor;
 pub mod control;
 pub mod governor;
 pub mod io;
@@ -29,5 +30,6 @@ pub mod transport;
 pub mod universe;
 pub mod writer;
 
+pub use compactor::CompactorStatistics;
 pub use recorder::{ConnectionStatus, Ending, Recorder, StartError, Status};
 pub use settings::{BookSettings, LogSettings, Settings, Source, Threads, TransportChoice};

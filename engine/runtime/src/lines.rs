@@ -1,5 +1,7 @@
 //! The connections as control sees them: which there are, what they carry, and how a new one is made.
 
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use marketprism_core::clock::monotonic_ns;
@@ -91,43 +93,57 @@ impl Dispatcher {
 
 /// One connection.
 pub(crate) struct Line {
+    market: &'static Market,
     route: &'static str,
     room: Room,
-    /// Names and instruments of what it carries.
     carried: Vec<Stream>,
+    /// The names of what it carries.
+    names: HashSet<String>,
+    /// The instruments whose books come over it.
+    books: HashSet<InstrumentId>,
     /// Number of names, for others to see.
-    streams: Arc<std::sync::atomic::AtomicUsize>,
+    streams: Arc<AtomicUsize>,
     commands: mpsc::Sender<LineCommand>,
 }
 
 impl Line {
-    fn new(market: &Market, planned: &PlannedConnection, commands: mpsc::Sender<LineCommand>) -> Line {
+    fn new(
+        market: &'static Market,
+        planned: &PlannedConnection,
+        commands: mpsc::Sender<LineCommand>,
+    ) -> Line {
         let mut line = Line {
+            market,
             route: planned.route,
             room: Room::of(market),
             carried: Vec::new(),
+            names: HashSet::new(),
+            books: HashSet::new(),
             streams: Arc::default(),
             commands,
         };
-        planned.streams.iter().for_each(|stream| line.note(stream));
+        planned.streams.iter().for_each(|stream| line.note(stream.clone()));
         line
     }
 
-    fn note(&mut self, stream: &Stream) {
-        if !self.carries(&stream.name) {
-            self.room.take(stream);
+    fn note(&mut self, stream: Stream) {
+        if self.names.insert(stream.name.clone()) {
+            self.room.take(&stream);
         }
-        self.carried.push(stream.clone());
-        self.streams.store(names(&self.carried).len(), std::sync::atomic::Ordering::Relaxed);
+        if stream.carries_book() {
+            self.books.insert(stream.instrument);
+        }
+        self.carried.push(stream);
+        self.streams.store(self.names.len(), Ordering::Relaxed);
     }
 
     fn carries(&self, name: &str) -> bool {
-        self.carried.iter().any(|stream| stream.name == name)
+        self.names.contains(name)
     }
 
     /// Whether the instrument's book comes over it.
     pub(crate) fn carries_book_of(&self, instrument: InstrumentId) -> bool {
-        self.carried.iter().any(|stream| stream.instrument == instrument && stream.carries_book())
+        self.books.contains(&instrument)
     }
 
     /// Sends a command; one that finds the queue full or the connection gone is lost, and asked for again by whoever
@@ -136,10 +152,18 @@ impl Line {
         self.commands.try_send(command).is_ok()
     }
 
-    /// Forgets instruments, and tells the connection to.
-    pub(crate) fn remove(&mut self, instruments: &[InstrumentId]) {
-        self.carried.retain(|stream| !instruments.contains(&stream.instrument));
-        self.send(LineCommand::Remove(instruments.to_vec()));
+    /// Forgets instruments, which makes room for others, and tells the connection to.
+    pub(crate) fn remove(&mut self, instruments: &HashSet<InstrumentId>) {
+        let (gone, left): (Vec<Stream>, Vec<Stream>) =
+            self.carried.drain(..).partition(|stream| instruments.contains(&stream.instrument));
+        self.room = Room::of(self.market);
+        self.names.clear();
+        self.books.clear();
+        self.streams.store(0, Ordering::Relaxed);
+        left.into_iter().for_each(|stream| self.note(stream));
+        if !gone.is_empty() {
+            self.send(LineCommand::Remove(instruments.iter().copied().collect()));
+        }
     }
 }
 
@@ -153,7 +177,7 @@ pub(crate) fn place(lines: &mut [Line], streams: Vec<Stream>) -> Vec<Stream> {
         let roomy = || lines.iter().position(|line| line.route == stream.route && line.room.has(&stream));
         match carrying.or_else(roomy).and_then(|index| lines.get_mut(index).map(|line| (index, line))) {
             Some((index, line)) => {
-                line.note(&stream);
+                line.note(stream.clone());
                 added[index].push(stream);
             }
             None => left.push(stream),
@@ -165,4 +189,61 @@ pub(crate) fn place(lines: &mut [Line], streams: Vec<Stream>) -> Vec<Stream> {
         }
     }
     left
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::TEST_MARKET;
+    use marketprism_core::record::Kind;
+
+    static NARROW: Market = Market { streams_per_connection: 3, books_per_connection: 2, ..TEST_MARKET };
+
+    fn book(instrument: InstrumentId) -> Stream {
+        Stream { name: format!("book-{instrument}"), route: "", instrument, kinds: &[Kind::BookDelta] }
+    }
+
+    /// A stream that all instruments share.
+    fn shared(instrument: InstrumentId) -> Stream {
+        Stream { name: "liquidations".into(), route: "", instrument, kinds: &[Kind::Liquidation] }
+    }
+
+    fn line(streams: Vec<Stream>) -> (Line, mpsc::Receiver<LineCommand>) {
+        let (commands, inbox) = mpsc::channel(8);
+        (Line::new(&NARROW, &PlannedConnection { route: "", streams }, commands), inbox)
+    }
+
+    #[test]
+    fn what_expired_makes_room_for_what_is_listed() {
+        let (line, mut inbox) = line(vec![book(1), book(2), shared(1), shared(2)]);
+        let mut lines = [line];
+        assert_eq!(place(&mut lines, vec![book(3), shared(3)]), [book(3)], "there is room for two books");
+
+        lines[0].remove(&HashSet::from([1]));
+        assert!(!lines[0].carries_book_of(1) && lines[0].carries_book_of(2));
+        assert_eq!(
+            lines[0].streams.load(Ordering::Relaxed),
+            2,
+            "others share the stream of the one that went"
+        );
+        assert_eq!(place(&mut lines, vec![book(3), book(4)]), [book(4)]);
+
+        let mut commands = vec![];
+        while let Ok(command) = inbox.try_recv() {
+            commands.push(command);
+        }
+        let expected = [
+            matches!(&commands[0], LineCommand::Add(streams) if *streams == [shared(3)]),
+            matches!(&commands[1], LineCommand::Remove(instruments) if *instruments == [1]),
+            matches!(&commands[2], LineCommand::Add(streams) if *streams == [book(3)]),
+        ];
+        assert!(commands.len() == 3 && expected == [true; 3], "{commands:?}");
+    }
+
+    #[test]
+    fn a_connection_without_what_expired_hears_nothing() {
+        let (mut line, mut inbox) = line(vec![book(1)]);
+        line.remove(&HashSet::from([2]));
+        assert!(line.carries("book-1") && inbox.try_recv().is_err());
+    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use marketprism_core::instrument::{Instrument, InstrumentId, InstrumentType, Registry};
 use marketprism_core::record::Kind;
-use marketprism_core::venue::{Market, Venue};
+use marketprism_core::venue::{Allowance, Market, Venue};
 use marketprism_log::{StreamEnd, stream_ends};
 
 use crate::control::fetch_instruments;
@@ -25,6 +25,9 @@ use crate::universe::{is_pattern, select};
 
 /// So much of an existing log is read at the start to find where its streams ended.
 const RESUME_BYTES: u64 = 1 << 30;
+/// What is sent may take so much longer to the venue than what is sent after it, without more being counted there than is
+/// allowed.
+const JITTER: Duration = Duration::from_millis(100);
 /// The definitions are waited for this long at the start; capture does not depend on them.
 const DEFINITIONS_LIMIT: Duration = Duration::from_secs(10);
 
@@ -122,10 +125,12 @@ impl Preparing<'_> {
         let rest = endpoints(&first.rest, market.rest)?;
         let authority =
             |endpoints: &[Endpoint]| endpoints.first().map(Endpoint::authority).unwrap_or_default();
-        let connects = self.governors.of(&authority(&websocket), "connects", market.connects);
-        let requests = market.requests_per_address;
-        let requests = requests.map(|limit| self.governors.of(&authority(&websocket), "requests", limit));
-        let weight = self.governors.of(&authority(&rest), "REST weight", market.rest_weight);
+        let mut governor = |endpoints: &[_], what, limit| {
+            self.governors.of(&authority(endpoints), what, late_or_early(limit))
+        };
+        let connects = governor(&websocket, "connects", market.connects);
+        let requests = market.requests_per_address.map(|limit| governor(&websocket, "requests", limit));
+        let weight = governor(&rest, "REST weight", market.rest_weight);
         let rest = RestMarket::new(self.client.clone(), market, rest, weight);
         let (instrument, _) = self.registry.define(Instrument::market(&first.venue, &first.market));
         let venue = Arc::clone(venue);
@@ -206,7 +211,7 @@ impl Preparing<'_> {
             for symbol in source.symbols.iter().filter(|symbol| !is_pattern(symbol)) {
                 let known = self.registry.find(&source.venue, &source.market, symbol);
                 let held = known.and_then(|id| self.registry.get(id).cloned());
-                let unknown = || Instrument::unknown(&source.venue, &source.market, symbol);
+                let unknown = || line.venue.instrument_by_name(line.market, symbol);
                 adopt(self.registry, held.unwrap_or_else(unknown));
             }
         }
@@ -218,6 +223,11 @@ impl Preparing<'_> {
         }
         Ok(selected)
     }
+}
+
+/// A limit that the venue sees kept whatever comes to it up to [`JITTER`] late.
+fn late_or_early(limit: Allowance) -> Allowance {
+    Allowance { window: limit.window + JITTER, ..limit }
 }
 
 fn endpoints(configured: &[String], built_in: &[&str]) -> Result<Vec<Endpoint>, StartError> {
@@ -278,4 +288,30 @@ pub(crate) fn expected_streams(
         (!rare).then_some(ExpectedStream { instrument: stream.instrument, kind, label })
     });
     expected.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::governor::Governor;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_venue_counts_no_more_than_it_allows(delays in proptest::collection::vec(0..=100i64, 2..60)) {
+            let limit = Allowance { most: 3, window: Duration::from_millis(1000) };
+            let mut governor = Governor::new(3, late_or_early(limit).window.as_millis() as i64);
+            let (mut now, mut arrivals) = (0, vec![]);
+            for delay in delays {
+                while let Err(later) = governor.admit(now, 1) {
+                    now = later;
+                }
+                arrivals.push(now + delay);
+            }
+            for from in &arrivals {
+                let window = *from..from + limit.window.as_millis() as i64;
+                prop_assert!(arrivals.iter().filter(|arrival| window.contains(arrival)).count() <= 3);
+            }
+        }
+    }
 }

@@ -251,6 +251,11 @@ impl Session {
         while self.sent.front().is_some_and(|at| now_ns - at >= SECOND_NS) {
             self.sent.pop_front();
         }
+        self.has_turn()
+    }
+
+    /// Whether the messages of the last second leave room for another.
+    fn has_turn(&self) -> bool {
         let limit = self.market.messages_per_second.max(2) as usize;
         let allowed = if self.replies.is_empty() { limit - 1 } else { limit };
         self.sent.len() < allowed
@@ -273,7 +278,8 @@ impl Session {
             deadline = deadline.min(at);
         }
         if !self.replies.is_empty() || self.requests.has_next() {
-            let paced_ns = self.sent.front().map_or(0, |at| at + SECOND_NS);
+            let oldest = self.sent.front().filter(|_| !self.has_turn());
+            let paced_ns = oldest.map_or(i64::MIN, |at| at + SECOND_NS);
             let limited_ns = if self.replies.is_empty() { self.requests.next_ns() } else { i64::MIN };
             deadline = deadline.min(paced_ns.max(limited_ns));
         }

@@ -110,6 +110,8 @@ pub struct LogSettings {
     pub sync_interval: Duration,
     /// A segment is sealed at this size, bytes.
     pub segment_bytes: u64,
+    /// Whether sealed segments are compressed in the background.
+    pub compression: bool,
 }
 
 impl Default for LogSettings {
@@ -118,6 +120,7 @@ impl Default for LogSettings {
             flush_interval: Duration::from_micros(500),
             sync_interval: Duration::from_secs(1),
             segment_bytes: 256 << 20,
+            compression: true,
         }
     }
 }

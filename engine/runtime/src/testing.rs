@@ -24,6 +24,7 @@ pub(crate) const TEST_MARKET: Market = Market {
     websocket: &["ws://one", "ws://two"],
     rest: &["http://one"],
     channels: &["trade"],
+    counts_contracts: false,
     messages_per_second: 5,
     requests: None,
     requests_per_address: None,

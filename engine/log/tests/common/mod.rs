@@ -4,7 +4,7 @@
 pub mod story;
 
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use marketprism_core::Instrument;
 use marketprism_core::record::*;
@@ -74,6 +74,59 @@ pub fn trades(from: u64, end: u64) -> BatchBuilder {
     let mut batch = BatchBuilder::new();
     (from..end).for_each(|id| batch.push(RecordRef::Trade(&trade(1, id))).unwrap());
     batch
+}
+
+/// The segments of a log, lowest sequence first.
+pub fn segments(directory: &Path) -> Vec<PathBuf> {
+    LogReader::open(directory).unwrap().segments()
+}
+
+/// Where the batches of a segment begin.
+pub fn offsets(path: &Path) -> Vec<u64> {
+    let segment = Segment::map(path).unwrap();
+    let mut batches = segment.batches();
+    std::iter::from_fn(|| Some(batches.next_batch()?.unwrap().offset())).collect()
+}
+
+/// Random lines that make a record of `kind` with this many levels or bytes behind it.
+pub fn record_lines(kind: Kind, seed: [u8; 32], extra: u16) -> Vec<Line> {
+    let head = kind.head_lines();
+    let noise =
+        |index: usize| seed[index % 32].wrapping_mul(index as u8 | 1).wrapping_add((index >> 3) as u8);
+    let levels = (extra / 2, extra - extra / 2);
+    let body = match kind {
+        Kind::BookSnapshot | Kind::BookDelta => usize::from(extra) * 16,
+        Kind::Instrument | Kind::Session | Kind::Raw => usize::from(extra),
+        _ => 0,
+    };
+    let mut bytes: Vec<u8> = (0..head * LINE_BYTES + body).map(noise).collect();
+    bytes[0] = kind as u8;
+    match kind {
+        Kind::BookSnapshot | Kind::BookDelta => {
+            bytes[56..60].fill(0);
+            bytes[60..62].copy_from_slice(&levels.0.to_le_bytes());
+            bytes[62..64].copy_from_slice(&levels.1.to_le_bytes());
+        }
+        Kind::Instrument | Kind::Session | Kind::Raw => {
+            bytes[32..36].fill(0);
+            bytes[36..40].copy_from_slice(&u32::from(extra).to_le_bytes());
+        }
+        _ => {}
+    }
+    bytes.resize(bytes.len().next_multiple_of(LINE_BYTES), 0);
+    bytes.chunks_exact(LINE_BYTES).map(bytemuck::pod_read_unaligned).collect()
+}
+
+/// A record's bytes without its place in a pool, which is the log's own.
+pub fn comparable(record: RecordRef<'_>) -> (Vec<u8>, Vec<u8>) {
+    let (head, body) = record.parts();
+    let mut head = bytemuck::cast_slice::<_, u8>(head).to_vec();
+    match record {
+        RecordRef::Book(..) => head[56..60].fill(0),
+        RecordRef::Definition(..) | RecordRef::Session(..) | RecordRef::Raw(..) => head[32..36].fill(0),
+        _ => {}
+    }
+    (head, body.to_vec())
 }
 
 /// The ids of all trades in a log, and what was wrong.

@@ -116,8 +116,9 @@ impl Change<'_> {
             return;
         }
         let ids: Vec<InstrumentId> = gone.iter().map(|instrument| instrument.id).collect();
+        let gone_ids = ids.iter().copied().collect();
         for line in self.market.lines.borrow_mut().iter_mut() {
-            line.remove(&ids);
+            line.remove(&gone_ids);
         }
         for (index, stage) in self.shared.stages.iter().enumerate() {
             let own = |id: &&InstrumentId| **id as usize % self.shared.stages.len() == index;

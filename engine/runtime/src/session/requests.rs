@@ -1,6 +1,6 @@
 //! What a connection asks of the venue, and what became of it: opening requests, subscriptions, new snapshots.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use marketprism_core::venue::{Accepted, Market, Venue};
@@ -37,6 +37,8 @@ pub(super) struct Requests {
     market: &'static Market,
     /// Streams that every connection subscribes.
     streams: Vec<String>,
+    /// Streams that were refused, and what is subscribed in their place. Others know them by the first name.
+    replaced: HashMap<String, String>,
     asks: VecDeque<Ask>,
     /// Streams to be subscribed anew, for a snapshot.
     again: Vec<String>,
@@ -64,6 +66,7 @@ impl Requests {
             venue,
             market,
             streams,
+            replaced: HashMap::new(),
             asks: VecDeque::new(),
             again: Vec::new(),
             next_id: 1,
@@ -99,9 +102,15 @@ impl Requests {
         self.asks.extend(chunks.map(|chunk| Ask::Subscribe(chunk.to_vec())));
     }
 
+    /// The name by which a stream is subscribed.
+    fn subscribed_name(&self, stream: &str) -> String {
+        self.replaced.get(stream).cloned().unwrap_or_else(|| stream.to_owned())
+    }
+
     /// Streams to carry from now on.
     pub(super) fn add(&mut self, streams: Vec<String>, is_open: bool) {
-        let new: Vec<String> = streams.into_iter().filter(|name| !self.streams.contains(name)).collect();
+        let names = streams.iter().map(|stream| self.subscribed_name(stream));
+        let new: Vec<String> = names.filter(|name| !self.streams.contains(name)).collect();
         if is_open {
             self.ask_for(&new);
         }
@@ -110,6 +119,7 @@ impl Requests {
 
     /// Streams that are no longer wanted.
     pub(super) fn remove(&mut self, streams: &[String], is_open: bool) {
+        let streams: Vec<String> = streams.iter().map(|stream| self.subscribed_name(stream)).collect();
         self.streams.retain(|name| !streams.contains(name));
         if is_open {
             let chunks = streams.chunks(self.market.streams_per_request.max(1));
@@ -119,9 +129,9 @@ impl Requests {
 
     /// Asks for a new snapshot of a stream by subscribing it anew.
     pub(super) fn subscribe_again(&mut self, stream: &str) {
-        let is = |name: &String| name == stream;
-        if self.streams.iter().any(is) && !self.again.iter().any(is) {
-            self.again.push(stream.to_owned());
+        let stream = self.subscribed_name(stream);
+        if self.streams.contains(&stream) && !self.again.contains(&stream) {
+            self.again.push(stream);
         }
     }
 
@@ -214,6 +224,7 @@ impl Requests {
             let other = self.venue.fallback(stream, reason).unwrap_or_else(|| stream.clone());
             if let Some(name) = self.streams.iter_mut().find(|name| *name == stream) {
                 name.clone_from(&other);
+                self.replaced.insert(stream.clone(), other.clone());
             }
             replaced.push(other);
         }
