@@ -59,7 +59,9 @@ fn hashes(data: &Path) -> Vec<u64> {
 /// Where a record says at which place of its batch its levels or its body are: compaction puts it into another batch.
 fn places_in_batch(record: RecordRef<'_>) -> std::ops::Range<usize> {
     match record {
-        RecordRef::Book(..) => std::mem::offset_of!(Book, level_start)..std::mem::offset_of!(Book, bid_levels),
+        RecordRef::Book(..) => {
+            std::mem::offset_of!(Book, level_start)..std::mem::offset_of!(Book, bid_levels)
+        }
         RecordRef::Definition(..) | RecordRef::Session(..) | RecordRef::Raw(..) => {
             let body = std::mem::offset_of!(Raw, body);
             body..body + size_of::<u32>()

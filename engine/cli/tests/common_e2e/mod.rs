@@ -7,6 +7,7 @@
 pub mod books;
 pub mod chained;
 pub mod chained_books;
+pub mod chained_disturbed;
 pub mod chained_expected;
 pub mod expected;
 pub mod ledgers;
