@@ -32,7 +32,8 @@ fn trade(id: u64) -> Trade {
         event_ns: id as i64,
         side: 1,
         trade_type: 0,
-        reserved: [0; 6],
+        reserved: [0; 2],
+        fills: 0,
     }
 }
 
@@ -158,13 +159,18 @@ fn scan(criterion: &mut Criterion) {
                 bencher.iter(|| {
                     let mut sum = 0i64;
                     for segment in &segments {
-                        let batches = if checksums { segment.batches() } else { segment.batches_unchecked() };
-                        for (_, record) in batches.flat_map(|batch| batch.expect("whole").records()) {
-                            sum = sum.wrapping_add(match record {
-                                RecordRef::Trade(trade) => trade.price,
-                                RecordRef::Book(_, levels) => levels.iter().map(|level| level.price).sum(),
-                                other => other.header().receive_ns,
-                            });
+                        let mut batches =
+                            if checksums { segment.batches() } else { segment.batches_unchecked() };
+                        while let Some(batch) = batches.next_batch() {
+                            for (_, record) in batch.expect("whole").records() {
+                                sum = sum.wrapping_add(match record {
+                                    RecordRef::Trade(trade) => trade.price,
+                                    RecordRef::Book(_, levels) => {
+                                        levels.iter().map(|level| level.price).sum()
+                                    }
+                                    other => other.header().receive_ns,
+                                });
+                            }
                         }
                     }
                     black_box(sum)

@@ -129,7 +129,8 @@ const fn market(
         books_per_connection: 400,
         // A request of this many channels stays far below the 32 kB that the venue takes.
         streams_per_request: 200,
-        connects: Allowance { most: 20, window: Duration::from_secs(60) },
+        // Not documented: no more in a minute than may be open at once.
+        connects: Allowance { most: 32, window: Duration::from_secs(60) },
         connections: Some(32),
         connection_lifetime: None,
         // Heartbeats come every 10 s, `test_request` up to 12.6 s after one was asked for.

@@ -68,8 +68,7 @@ const fn market(name: &'static str, channels: &'static [&'static str], counts_co
         books_per_connection: 30,
         // A hundred arguments have some 10 KB; the venue takes 64 KB.
         streams_per_request: 100,
-        // 3 a second, as the venue sees them arrive: half a second is for what the way adds to one and not to another.
-        connects: Allowance { most: 3, window: Duration::from_millis(1500) },
+        connects: Allowance { most: 3, window: Duration::from_secs(1) },
         connections: None,
         connection_lifetime: None,
         // The venue closes a connection after 30 s without a message; a `ping` counts as one.

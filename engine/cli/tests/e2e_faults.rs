@@ -290,3 +290,15 @@ fn capture_starts_without_definitions_where_they_are_refused() {
     refused(14, instruments, 418, Some(Duration::from_secs(1)));
     refused(15, instruments, 503, None);
 }
+
+/// No delta comes: a book that asked for its snapshot only with the first one would never be valid.
+#[test]
+fn quiet_books_get_their_snapshots_too() {
+    let mut local = Local::start(generated(31, SYMBOLS, 3000), &CHANNELS, Threads::default());
+    local.wait_for_books(BOOKS);
+    assert_eq!(local.simulator.ledger().messages(), 0, "nothing was sent");
+    local.feed();
+    // What comes then goes on from these snapshots.
+    let (_, rows) = finish(&mut local);
+    assert_eq!(of_kind(&rows, "gap"), Vec::<&Value>::new());
+}

@@ -42,8 +42,8 @@ const WANTED_QUEUE: usize = 4096;
 const ARRIVALS: usize = 4096;
 /// Commands that may wait for a normaliser.
 const STAGE_COMMANDS: usize = 1024;
-/// Notices of changed instruments that may wait.
-const CHANGES: usize = 64;
+/// Notices of connections that may wait for control.
+const NOTICES: usize = 4096;
 
 /// Everything that is needed to start the threads.
 pub(crate) struct Builder {
@@ -172,9 +172,9 @@ impl Builder {
                 block_on(transport, io::run(context, arrivals, outlet, published));
             })?);
         }
-        let (changed, changes) = mpsc::channel(CHANGES);
+        let (notices, inbox) = mpsc::channel(NOTICES);
         let known = Arc::default();
-        let dispatcher = Dispatcher { threads: io_threads, known: Arc::clone(&known), changed };
+        let dispatcher = Dispatcher { threads: io_threads, known: Arc::clone(&known), notices };
         let markets = self.prepared.into_iter().map(|market| controlled(market, &dispatcher, &self.registry));
         let markets = markets.collect::<Result<_, _>>()?;
         let instruments = Arc::new(Mutex::new(instruments));
@@ -183,7 +183,7 @@ impl Builder {
             markets,
             outlet: control_outlet,
             wanted,
-            changed: changes,
+            notices: inbox,
             dispatcher,
             stages: stage_commands,
             registry: self.registry,

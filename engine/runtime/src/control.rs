@@ -19,12 +19,14 @@ use marketprism_core::venue::{Market, Poll, Venue};
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::LocalSet;
 
+use crate::io::Notice;
 use crate::lines::{Dispatcher, Line, LineMarket};
 use crate::outlet::Outlet;
 use crate::rest::RestMarket;
 use crate::settings::Source;
 use crate::stage::StageCommand;
 use crate::telemetry::EventSender;
+use snapshots::Snapshots;
 
 /// Snapshot requests under way at once, for one market: where an answer takes a quarter of a second, a minute's weight
 /// of the cheapest ones is spent in ten.
@@ -67,6 +69,10 @@ impl ControlledMarket {
     fn label(&self) -> String {
         self.line.label()
     }
+
+    fn has_line(&self, id: u32) -> bool {
+        self.lines.borrow().iter().any(|line| line.id == id)
+    }
 }
 
 /// Everything that the control thread owns.
@@ -76,8 +82,8 @@ pub(crate) struct Control {
     pub(crate) outlet: Outlet,
     /// Instruments whose books want a snapshot.
     pub(crate) wanted: mpsc::Receiver<InstrumentId>,
-    /// Markets, by the instrument that stands for them, whose instruments changed.
-    pub(crate) changed: mpsc::Receiver<InstrumentId>,
+    /// What connections tell.
+    pub(crate) notices: mpsc::Receiver<Notice>,
     /// Makes connections.
     pub(crate) dispatcher: Dispatcher,
     /// The normaliser threads.
@@ -107,7 +113,7 @@ struct Shared {
 
 /// Runs until the recorder stops.
 pub(crate) async fn run(control: Control) {
-    let Control { markets, mut wanted, mut changed, mut stop, .. } = control;
+    let Control { markets, mut wanted, mut notices, mut stop, .. } = control;
     let shared = Rc::new(Shared {
         outlet: RefCell::new(control.outlet),
         registry: RefCell::new(control.registry),
@@ -132,7 +138,7 @@ pub(crate) async fn run(control: Control) {
         tasks.spawn_local(universe::follow(market, Rc::clone(&shared)));
     }
     let serve = async {
-        let mut snapshots = snapshots::Snapshots::default();
+        let snapshots = Rc::new(Snapshots::default());
         loop {
             tokio::select! {
                 Some(instrument) = wanted.recv() => {
@@ -141,11 +147,20 @@ pub(crate) async fn run(control: Control) {
                         snapshots.want(market, instrument, &shared);
                     }
                 }
-                Some(entry) = changed.recv() => {
-                    if let Some(market) = by_entry.get(&entry) {
-                        market.changed.notify_one();
+                Some(notice) = notices.recv() => match notice {
+                    Notice::InstrumentsChanged(entry) => {
+                        if let Some(market) = by_entry.get(&entry) {
+                            market.changed.notify_one();
+                        }
                     }
-                }
+                    Notice::Subscribed(line) => {
+                        let markets = by_entry.values();
+                        for market in markets.filter(|market| market.has_line(line)) {
+                            let (market, snapshots) = (Rc::clone(market), Rc::clone(&snapshots));
+                            tokio::task::spawn_local(snapshots.quiet(market, line, Rc::clone(&shared)));
+                        }
+                    }
+                },
                 else => return,
             }
         }

@@ -59,8 +59,17 @@ pub struct Connection {
     pub counters: Arc<ConnectionCounters>,
     /// What control wants of it.
     pub commands: mpsc::Receiver<LineCommand>,
-    /// Control hears here that the instruments of the market changed.
-    pub changed: mpsc::Sender<InstrumentId>,
+    /// Control hears here what concerns it.
+    pub notices: mpsc::Sender<Notice>,
+}
+
+/// What a connection tells control.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The venue says that instruments of this market changed.
+    InstrumentsChanged(InstrumentId),
+    /// Everything on the connection with this number is subscribed.
+    Subscribed(u32),
 }
 
 /// What control wants of a connection while it runs.
@@ -332,8 +341,7 @@ impl Line {
                     }
                     Ok(outcome) => {
                         if outcome == Outcome::InstrumentsChanged {
-                            // One notice that waits covers this one.
-                            let _ = self.connection.changed.try_send(self.connection.market_instrument);
+                            self.tell(Notice::InstrumentsChanged(self.connection.market_instrument));
                         }
                         self.connection.session.on_outcome(outcome, monotonic_ns());
                         *until_check = 0;
@@ -383,6 +391,11 @@ impl Line {
         self.context.events.send(Severity::Info, format!("{label} #{id}: connected to {address}, {count}"));
     }
 
+    /// Control looks at everything now and then by itself; a notice that finds its queue full may be lost.
+    fn tell(&self, notice: Notice) {
+        let _ = self.connection.notices.try_send(notice);
+    }
+
     fn milestone(&mut self, milestone: Milestone) {
         let (label, id) = (self.connection.label.clone(), self.connection.id);
         match milestone {
@@ -393,6 +406,7 @@ impl Line {
                     &json!({ "streams": names(&self.connection.streams).len() }),
                 );
                 self.context.events.send(Severity::Info, format!("{label} #{id}: subscribed"));
+                self.tell(Notice::Subscribed(id));
             }
             Milestone::FellBack(reason) => {
                 self.record_session(SessionEvent::Refused, &json!({ "reason": reason }));

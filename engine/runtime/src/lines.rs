@@ -10,7 +10,7 @@ use marketprism_core::venue::{Market, Stream, Venue};
 use tokio::sync::mpsc;
 
 use crate::governor::Governor;
-use crate::io::{Connection, LineCommand};
+use crate::io::{Connection, LineCommand, Notice};
 use crate::plan::{PlannedConnection, Room, names};
 use crate::recorder::Known;
 use crate::session::Session;
@@ -41,7 +41,7 @@ impl LineMarket {
 pub(crate) struct Dispatcher {
     pub(crate) threads: Vec<mpsc::Sender<Connection>>,
     pub(crate) known: Arc<Mutex<Vec<Known>>>,
-    pub(crate) changed: mpsc::Sender<InstrumentId>,
+    pub(crate) notices: mpsc::Sender<Notice>,
 }
 
 impl Dispatcher {
@@ -58,7 +58,7 @@ impl Dispatcher {
         let (commands, inbox) = mpsc::channel(COMMAND_QUEUE);
         let subscriptions = names(&planned.streams);
         let seed = monotonic_ns() as u64 ^ u64::from(id).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let line = Line::new(market.market, &planned, commands);
+        let line = Line::new(id, market.market, &planned, commands);
         known.push(Known {
             id,
             label: market.label(),
@@ -84,7 +84,7 @@ impl Dispatcher {
             governor: Arc::clone(&market.governor),
             counters,
             commands: inbox,
-            changed: self.changed.clone(),
+            notices: self.notices.clone(),
         };
         let thread = self.threads.get((id as usize - 1) % self.threads.len().max(1))?;
         thread.try_send(connection).ok().map(|()| line)
@@ -93,6 +93,8 @@ impl Dispatcher {
 
 /// One connection.
 pub(crate) struct Line {
+    /// Number of the connection.
+    pub(crate) id: u32,
     market: &'static Market,
     route: &'static str,
     room: Room,
@@ -108,11 +110,13 @@ pub(crate) struct Line {
 
 impl Line {
     fn new(
+        id: u32,
         market: &'static Market,
         planned: &PlannedConnection,
         commands: mpsc::Sender<LineCommand>,
     ) -> Line {
         let mut line = Line {
+            id,
             market,
             route: planned.route,
             room: Room::of(market),
@@ -144,6 +148,11 @@ impl Line {
     /// Whether the instrument's book comes over it.
     pub(crate) fn carries_book_of(&self, instrument: InstrumentId) -> bool {
         self.books.contains(&instrument)
+    }
+
+    /// The instruments whose books come over it.
+    pub(crate) fn books(&self) -> impl Iterator<Item = InstrumentId> + '_ {
+        self.books.iter().copied()
     }
 
     /// Sends a command; one that finds the queue full or the connection gone is lost, and asked for again by whoever
@@ -210,7 +219,7 @@ mod tests {
 
     fn line(streams: Vec<Stream>) -> (Line, mpsc::Receiver<LineCommand>) {
         let (commands, inbox) = mpsc::channel(8);
-        (Line::new(&NARROW, &PlannedConnection { route: "", streams }, commands), inbox)
+        (Line::new(1, &NARROW, &PlannedConnection { route: "", streams }, commands), inbox)
     }
 
     #[test]

@@ -51,7 +51,7 @@ fn names(pattern: &str, instrument: &Instrument) -> bool {
 }
 
 /// Whether a text fits a pattern, in which `*` stands for any letters and `?` for any one.
-fn matches(pattern: &str, text: &str) -> bool {
+pub fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
     let (mut at, mut star, mut index) = (0, None, 0);
     while index < text.len() {

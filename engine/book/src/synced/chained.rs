@@ -8,10 +8,15 @@ use crate::rule::{Position, Relation, expectation, relation};
 
 impl SyncedBook {
     /// Takes a full snapshot that came in the stream of a [`Chained`](marketprism_core::venue::Continuity::Chained)
-    /// book. Whatever its id, it replaces what is there, unless it is stale.
+    /// book. It replaces what is there, unless its id is lower than that of a valid book: then it is stale or at least not
+    /// to be believed before the venue, asked anew, says the same.
     pub fn on_stream_snapshot(&mut self, book: &Book, levels: &[Level]) -> StreamSnapshotStep {
         if self.chain.is_stale(&book.header) {
             return StreamSnapshotStep::Stale;
+        }
+        if self.state == State::Valid && book.header.sequence < self.position.last_id {
+            self.lose();
+            return StreamSnapshotStep::Doubtful;
         }
         self.chain.see(&book.header);
         let (price_exponent, quantity_exponent) = (book.header.price_exponent, book.header.quantity_exponent);

@@ -106,6 +106,9 @@ pub enum StreamSnapshotStep {
     /// The snapshot is older, by id and by exchange time, than what has come since the book was made or
     /// [`invalidate`](SyncedBook::invalidate)d. Nothing changed.
     Stale,
+    /// Its id is lower than that of the valid book, and its time does not say that it is stale. Either the venue counts anew
+    /// or it is wrong; the book is invalid from now on, and a snapshot that comes while it waits is taken.
+    Doubtful,
     /// It cannot be loaded. The book is invalid from now on, if it was not before.
     Unusable(BookError),
     /// It is not what the venue meant to send. The book is invalid from now on, if it was not before.

@@ -1,4 +1,7 @@
-//! `bench`: throughput and latency of the whole path, generator included, on this machine.
+//! `bench`: throughput, latency and the start of the whole path, generator included, on this machine.
+
+mod minimum;
+mod universe;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,12 +14,12 @@ use hdrhistogram::Histogram;
 use marketprism_log::verify;
 use marketprism_runtime::telemetry::latency_histogram;
 use marketprism_runtime::{Status, Threads, TransportChoice};
-use marketprism_simulator::{Capture, Config, Generated, Limits, Market, Pace, Source, Start};
+use marketprism_simulator::{Capture, Config, Generated, Limits, Market, Pace, Simulator, Source, Start};
 use serde_json::json;
 
 use super::demo::microseconds;
 use crate::EXIT_BAD;
-use crate::local::{DataDir, Local};
+use crate::local::{DataDir, Local, Simulated};
 use crate::text::{bytes, duration_ns, grouped};
 
 /// Captured frames of one minute on three markets, in the folder of captures.
@@ -37,6 +40,8 @@ enum What {
     Throughput(Throughput),
     /// Latency at a fixed message rate.
     Latency(Latency),
+    /// Thousands of instruments at once: the time until all are valid, and what they cost in memory.
+    Universe(universe::Arguments),
 }
 
 /// What the venue sends.
@@ -101,6 +106,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
     let result = match arguments.what {
         What::Throughput(arguments) => throughput(&arguments),
         What::Latency(arguments) => latency(&arguments),
+        What::Universe(arguments) => universe::run(&arguments),
     };
     match result {
         Ok(good) if good => ExitCode::SUCCESS,
@@ -112,6 +118,12 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
     }
 }
 
+fn binance(config: Config) -> Result<Simulated, String> {
+    let markets = config.markets.clone();
+    let simulator = Simulator::start(config).map_err(|error| error.to_string())?;
+    Ok(Simulated::Binance(simulator, markets))
+}
+
 fn threads(common: &Common) -> Threads {
     let transport = if common.epoll { TransportChoice::Epoll } else { TransportChoice::Auto };
     Threads { transport, ..Threads::default() }
@@ -121,13 +133,13 @@ fn throughput(arguments: &Throughput) -> Result<bool, String> {
     let common = &arguments.common;
     let (config, channels, name) = scenario(arguments.scenario, common)?;
     let data_dir = DataDir::new(common.data_dir.clone())?;
-    let local = Local::start(config, &data_dir.path(), &channels, threads(common))?;
+    let local = Local::start(vec![binance(config)?], &data_dir.path(), &channels, threads(common))?;
     wait_for_subscriptions(&local)?;
     let started = Instant::now();
     let cpu_before = process_cpu();
-    local.simulator.start_feed();
+    local.start_feed();
     std::thread::sleep(Duration::from_secs(common.seconds));
-    let ledger = local.simulator.pause();
+    let sent: u64 = local.venues.iter().map(|venue| venue.pause().deliveries).sum();
     wait_for_written(&local);
     let seconds = started.elapsed().as_secs_f64();
     let status = local.recorder.status();
@@ -137,7 +149,7 @@ fn throughput(arguments: &Throughput) -> Result<bool, String> {
     let verification = verify(&data_dir.path()).map_err(|error| error.to_string())?;
 
     let messages = status.frames();
-    let lost = ledger.deliveries().saturating_sub(messages) + status.dropped + verification.gaps;
+    let lost = sent.saturating_sub(messages) + status.dropped + verification.gaps;
     let per_second = messages as f64 / seconds;
     let cpu = cpu_by_stage(&status, process_cpu);
     println!("{name} over {transport}{}", if common.tls { " with TLS" } else { "" });
@@ -218,9 +230,10 @@ fn latency(arguments: &Latency) -> Result<bool, String> {
     config.tls = common.tls;
     config.start = Start::Manual;
     let data_dir = DataDir::new(common.data_dir.clone())?;
-    let local = Local::start(config, &data_dir.path(), &GENERATED_CHANNELS, threads(common))?;
+    let venues = vec![binance(config)?];
+    let local = Local::start(venues, &data_dir.path(), &GENERATED_CHANNELS, threads(common))?;
     wait_for_subscriptions(&local)?;
-    local.simulator.start_feed();
+    local.start_feed();
     std::thread::sleep(Duration::from_secs(arguments.warm_up));
     let hiccups = Hiccups::start();
     let before = local.recorder.status();
@@ -229,7 +242,7 @@ fn latency(arguments: &Latency) -> Result<bool, String> {
     let after = local.recorder.status();
     let seconds = started.elapsed().as_secs_f64();
     let hiccups = hiccups.stop();
-    let ledger = local.drain();
+    let sent = local.drain().deliveries;
     let status = local.recorder.status();
     let transport = local.recorder.transport().name();
     let ending = local.recorder.stop();
@@ -238,7 +251,7 @@ fn latency(arguments: &Latency) -> Result<bool, String> {
     let normalised = difference(&after.normalisers.latency, &before.normalisers.latency);
     let appended = difference(&after.writer.latency, &before.writer.latency);
     let rate = (after.frames() - before.frames()) as f64 / seconds;
-    let lost = ledger.deliveries().saturating_sub(status.frames()) + status.dropped + verification.gaps;
+    let lost = sent.saturating_sub(status.frames()) + status.dropped + verification.gaps;
     println!(
         "generated market at {} messages a second over {transport}, {seconds:.1} s",
         grouped(rate as u64)
@@ -302,12 +315,12 @@ fn wait_for_subscriptions(local: &Local) -> Result<(), String> {
 
 /// Until what was received is in the file; tighter than `drain`, whose pause would count as time.
 fn wait_for_written(local: &Local) {
-    let ledger = local.simulator.ledger().deliveries();
+    let sent = local.deliveries();
     let limit = Instant::now() + Duration::from_secs(30);
     while Instant::now() < limit {
         let status = local.recorder.status();
         let passed: u64 = status.normalisers.counts.records.iter().sum();
-        if status.frames() >= ledger && status.writer.records >= passed {
+        if status.frames() >= sent && status.writer.records >= passed {
             return;
         }
         std::thread::sleep(Duration::from_millis(5));

@@ -1,13 +1,13 @@
 //! New snapshots of books: from REST, or by subscribing the stream anew.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use marketprism_core::instrument::{Instrument, InstrumentId};
 use marketprism_core::record::RecordBuffer;
-use marketprism_core::venue::Request;
+use marketprism_core::venue::{Continuity, Request};
 
 use super::{ControlledMarket, Shared};
 use crate::io::LineCommand;
@@ -18,27 +18,28 @@ const SPACING: Duration = Duration::from_millis(500);
 /// First and longest pause after a failed snapshot request.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
 
+/// A book asks for its snapshot when its first delta comes. One that has none for so long after its subscription is
+/// quiet, and gets its snapshot all the same.
+const QUIET: Duration = Duration::from_secs(10);
+
 /// Requests of one book.
 #[derive(Default)]
 struct BookRequests {
     under_way: Cell<bool>,
     again: Cell<bool>,
+    /// When a snapshot was last asked for.
+    asked: Cell<Option<Instant>>,
 }
 
 /// The books that were asked for.
 #[derive(Default)]
 pub(super) struct Snapshots {
-    books: HashMap<InstrumentId, Rc<BookRequests>>,
+    books: RefCell<HashMap<InstrumentId, Rc<BookRequests>>>,
 }
 
 impl Snapshots {
     /// Gets a new snapshot of a book.
-    pub(super) fn want(
-        &mut self,
-        market: Rc<ControlledMarket>,
-        instrument: InstrumentId,
-        shared: &Rc<Shared>,
-    ) {
+    pub(super) fn want(&self, market: Rc<ControlledMarket>, instrument: InstrumentId, shared: &Rc<Shared>) {
         let Some(definition) = market.instruments.borrow().get(&instrument).cloned() else { return };
         let books = market.books.borrow().len();
         let request = market.line.venue.snapshot_request(market.line.market, &definition, books);
@@ -49,13 +50,32 @@ impl Snapshots {
             }
             return;
         };
-        let requests = Rc::clone(self.books.entry(instrument).or_default());
+        let requests = Rc::clone(self.books.borrow_mut().entry(instrument).or_default());
+        requests.asked.set(Some(Instant::now()));
         if requests.under_way.replace(true) {
             requests.again.set(true);
             return;
         }
         let fetch = Fetch { market, definition, request, requests, shared: Rc::clone(shared) };
         tokio::task::spawn_local(fetch.run());
+    }
+
+    /// Gets the snapshots of the books of a connection that was just subscribed and on which no delta has come.
+    pub(super) async fn quiet(self: Rc<Self>, market: Rc<ControlledMarket>, line: u32, shared: Rc<Shared>) {
+        let subscribed = Instant::now();
+        tokio::time::sleep(QUIET).await;
+        let books: Vec<InstrumentId> = {
+            let lines = market.lines.borrow();
+            let line = lines.iter().find(|candidate| candidate.id == line);
+            line.map_or(vec![], |line| line.books().collect())
+        };
+        for instrument in books {
+            let asked = self.books.borrow().get(&instrument).and_then(|requests| requests.asked.get());
+            let from_rest = market.line.market.continuity != Continuity::Chained;
+            if from_rest && asked.is_none_or(|asked| asked < subscribed) {
+                self.want(Rc::clone(&market), instrument, &shared);
+            }
+        }
     }
 }
 

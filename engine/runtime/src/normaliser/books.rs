@@ -276,6 +276,7 @@ impl Normaliser {
     fn rest_snapshot(&mut self, book: &Book, levels: &[Level], out: &mut dyn Sink) {
         let instrument = book.header.instrument;
         let Some(mut tracked) = self.state(instrument).book.take() else { return };
+        tracked.seen = true;
         tracked.wanted = false;
         let was_valid = tracked.synced.is_valid();
         let step = tracked.synced.on_snapshot(book, levels, &mut |emitted| match emitted {
