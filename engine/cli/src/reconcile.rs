@@ -11,7 +11,7 @@ use marketprism_core::record::{Book, Kind, Level, RecordRef, flag};
 use marketprism_core::venue::{Continuity, Venue};
 use marketprism_log::{LogReader, Selection};
 
-use crate::local::{Amount, Sent, Simulated};
+use crate::local::{Amount, Sent};
 
 /// Venue, market or nothing, venue symbol or nothing, kind.
 type StreamKey = (String, String, String, Kind);
@@ -45,12 +45,12 @@ struct Stored {
 }
 
 /// Counts what was stored from `first_sequence` on against what was sent, stream by stream, and rebuilds every
-/// book from the log alone.
+/// book from the log alone, to compare it with the venue's own in `truth`.
 pub(crate) fn reconcile(
     data_dir: &Path,
     first_sequence: u64,
-    simulated: &[Simulated],
     sent: &Sent,
+    truth: &BTreeMap<BookKey, marketprism_simulator::Book>,
     venues: &[Arc<dyn Venue>],
 ) -> Result<Reconciliation, String> {
     let mut stored = Stored::default();
@@ -80,12 +80,9 @@ pub(crate) fn reconcile(
         result.lost += expected.saturating_sub(found);
         result.duplicated += found.saturating_sub(expected);
     }
-    for ((venue, market, symbol), synced) in &stored.books {
-        let simulated = simulated.iter().find(|simulated| simulated.venue() == venue);
-        let Some(truth) = simulated.and_then(|simulated| simulated.final_book(market, symbol)) else {
-            continue;
-        };
-        match equals(synced, &truth) {
+    for (key, truth) in truth {
+        let Some(synced) = stored.books.get(key) else { continue };
+        match equals(synced, truth) {
             Some(true) => result.books_equal += 1,
             Some(false) => result.books_different += 1,
             None => {}

@@ -153,12 +153,12 @@ fn finish(local: Local, started: Instant, data_dir: &DataDir, arguments: &Argume
     let recorded = started.elapsed();
     let status = local.recorder.status();
     let first_sequence = local.recorder.first_sequence();
-    let Local { venues: simulated, recorder } = local;
-    let ending = recorder.stop();
+    let truth = local.final_books();
+    let ending = local.recorder.stop();
     ending.problems.iter().for_each(|problem| eprintln!("problem: {problem}"));
     let venues = venues();
     let checked = verify(&data_dir.path()).map_err(|error| error.to_string()).and_then(|verification| {
-        let comparison = reconcile(&data_dir.path(), first_sequence, &simulated, &sent, &venues)?;
+        let comparison = reconcile(&data_dir.path(), first_sequence, &sent, &truth, &venues)?;
         Ok((verification, comparison))
     });
     let (verification, comparison) = match checked {

@@ -4,6 +4,7 @@ mod binance;
 mod chained;
 mod sent;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -135,6 +136,19 @@ impl Local {
     /// Frames sent so far.
     pub(crate) fn deliveries(&self) -> u64 {
         self.venues.iter().map(Simulated::deliveries).sum()
+    }
+
+    /// The venues' own books of everything recorded, by venue, market and symbol. To be asked before the recorder stops:
+    /// a book without subscribers goes on without anybody being told.
+    pub(crate) fn final_books(&self) -> BTreeMap<(String, String, String), Book> {
+        let instruments = self.recorder.instruments();
+        let own = instruments.values().filter_map(|instrument| {
+            let venue = self.venues.iter().find(|venue| venue.venue() == instrument.venue)?;
+            let book = venue.final_book(&instrument.market, &instrument.venue_symbol)?;
+            let (venue, market) = (instrument.venue.clone(), instrument.market.clone());
+            Some(((venue, market, instrument.venue_symbol.clone()), book))
+        });
+        own.collect()
     }
 
     /// Stops the venues' feeds, and waits until the recorder has written what was sent.

@@ -12,7 +12,7 @@ use crate::commands::run::severity;
 use crate::text::{bytes, clock, duration_ns, grouped};
 
 /// Books shown.
-const BOOKS: usize = 8;
+const BOOKS: usize = 12;
 /// Log lines shown.
 const EVENTS: usize = 6;
 /// Time between two lines where no picture can be drawn.
@@ -132,7 +132,7 @@ fn connections(text: &mut String, status: &Status) {
         };
         let _ = writeln!(
             text,
-            "  #{:<3} {:<16} {state}  {:>4} streams  {:>12} messages  {:>9}",
+            "  #{:<3} {:<18} {state}  {:>4} streams  {:>12} messages  {:>9}",
             connection.id,
             connection.label,
             connection.streams,
@@ -146,25 +146,25 @@ fn books(text: &mut String, recorder: &Recorder, status: &Status) {
     let (bid, ask) = ("bid", "ask");
     let _ = writeln!(
         text,
-        "\n  \x1b[1mbooks\x1b[0m{:>35}   {bid:>12}   {ask:>12}   ask quantity",
+        "\n  \x1b[1mbooks\x1b[0m{:>47}   {bid:>12}   {ask:>12}   ask quantity",
         "bid quantity"
     );
     // The first of each market, in turn, so that all markets are seen.
     let instruments = recorder.instruments();
     let mut tops: Vec<(usize, &BookTop)> = Vec::new();
-    let mut seen: std::collections::BTreeMap<&str, usize> = Default::default();
+    let mut seen: std::collections::BTreeMap<(&str, &str), usize> = Default::default();
     for top in &status.normalisers.tops {
         let Some(instrument) = instruments.get(&top.instrument) else { continue };
-        let place = seen.entry(&instrument.market).or_default();
+        let place = seen.entry((&instrument.venue, &instrument.market)).or_default();
         tops.push((*place, top));
         *place += 1;
     }
     tops.sort_by_key(|(place, top)| (*place, top.instrument));
     for (_, top) in tops.into_iter().take(BOOKS) {
         let Some(instrument) = instruments.get(&top.instrument) else { continue };
+        let name = format!("{:<8} {}", instrument.venue, instrument.symbol);
         let (Some(bid), Some(ask)) = (top.bid, top.ask) else {
-            let _ =
-                writeln!(text, "  {:<22} \x1b[33mnot valid: waits for a snapshot\x1b[0m", instrument.symbol);
+            let _ = writeln!(text, "  {name:<34} \x1b[33mnot valid: waits for a snapshot\x1b[0m");
             continue;
         };
         let price = |level: Level| trimmed(&Decimal::new(level.price, top.price_exponent).to_string());
@@ -172,8 +172,7 @@ fn books(text: &mut String, recorder: &Recorder, status: &Status) {
             |level: Level| trimmed(&Decimal::new(level.quantity, top.quantity_exponent).to_string());
         let _ = writeln!(
             text,
-            "  {:<22} {:>17}   \x1b[32m{:>12}\x1b[0m   \x1b[31m{:>12}\x1b[0m   {}",
-            instrument.symbol,
+            "  {name:<34} {:>17}   \x1b[32m{:>12}\x1b[0m   \x1b[31m{:>12}\x1b[0m   {}",
             quantity(bid),
             price(bid),
             price(ask),
