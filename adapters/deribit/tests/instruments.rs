@@ -156,7 +156,7 @@ fn a_symbol_that_two_would_share_is_given_to_neither() {
 }
 
 #[test]
-fn entries_that_cannot_be_read_are_left_out_and_named() {
+fn trap_one_strange_instrument_does_not_stop_the_others() {
     let entries = [
         LIST[0],
         r#"{"kind":"future","instrument_name":"A-1","base_currency":"A"}"#,
@@ -202,7 +202,7 @@ fn instruments_are_asked_for_by_kind() {
 }
 
 #[test]
-fn every_captured_instrument_has_a_symbol_of_its_own() {
+fn trap_every_captured_instrument_has_a_symbol_of_its_own() {
     let mut symbols: HashSet<String> = HashSet::new();
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     let Some(root) = captures() else { return };
@@ -246,4 +246,18 @@ fn check_captured(instrument: &Instrument) {
         assert!(instrument.expiry_ns.is_some_and(|expiry| expiry % 86_400_000_000_000 == 28_800_000_000_000));
     }
     assert!(instrument.tick.is_some() && instrument.lot.is_some() && instrument.contract_size.is_some());
+}
+
+/// A peer read no instrument at all once one came without this field.
+#[test]
+fn trap_a_future_without_a_settlement_period_is_read_all_the_same() {
+    let entry = r#"{"price_index":"btc_usd","kind":"future","instrument_name":"BTC-25DEC26","instrument_type":"reversed","expiration_timestamp":1798185600000,"is_active":true,"base_currency":"BTC","counter_currency":"USD"}"#;
+    let names = |market: &str| -> Vec<String> {
+        let (instruments, unread) = parse(market, &list(&[entry]));
+        assert_eq!(unread, Vec::<String>::new());
+        let traded = instruments.into_iter().filter(|i| i.instrument_type != InstrumentType::Index);
+        traded.map(|instrument| instrument.symbol).collect()
+    };
+    assert_eq!(names("future"), ["BTC-USD-20261225"]);
+    assert_eq!(names("perpetual"), Vec::<String>::new());
 }

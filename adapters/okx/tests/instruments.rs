@@ -226,7 +226,7 @@ fn check(instrument: &Instrument, sent: &Value) {
 }
 
 #[test]
-fn canonical_symbols_name_one_instrument_in_all_captured_lists() {
+fn trap_canonical_symbols_name_one_instrument_in_all_captured_lists() {
     let mut owners: HashMap<String, (String, String)> = HashMap::new();
     for (name, body) in instrument_lists() {
         let (instruments, _) = Okx.parse_instruments(market(name), body.as_bytes()).unwrap();

@@ -65,7 +65,7 @@ fn sessions<'a>(rows: &'a [Value], market: Market, event: &str) -> Vec<&'a Value
 }
 
 #[test]
-fn one_gap_resets_one_book_only_and_is_reported_once_with_its_ids() {
+fn trap_2_one_gap_resets_one_book_only_and_is_reported_once_with_its_ids() {
     // Trap 2 of the peers: all books, or the whole session, reset for one gap.
     // Trap 4: continuity checked only while synchronising; here the hole comes long after.
     let stream = |symbol: &str| format!("{}@depth@100ms", symbol.to_lowercase());
@@ -278,7 +278,7 @@ fn instruments(market: Market) -> String {
 }
 
 #[test]
-fn books_wait_out_429_and_418_and_500_of_their_snapshots() {
+fn trap_9_books_wait_out_429_and_418_and_500_of_their_snapshots() {
     refused(10, depth, 429, Some(Duration::from_secs(1)));
     refused(11, depth, 418, Some(Duration::from_secs(2)));
     refused(12, depth, 500, None);
