@@ -40,6 +40,10 @@ enum Command {
     Inspect(commands::inspect::Arguments),
     /// Check a segment log: checksums, sequence, and the continuity of every stream.
     Verify(commands::verify::Arguments),
+    /// Print records of a segment log, or a book as it was at some time.
+    Query(commands::query::Arguments),
+    /// Print the records of a segment log in the order and at the pace of their receipt, one JSON object a line.
+    Replay(commands::replay::Arguments),
     /// Serve a simulated or captured market on loopback with the venue's own protocol.
     Simulate(commands::simulate::Arguments),
     /// Measure throughput or latency, from a simulated venue's socket to the segment log.
@@ -54,6 +58,8 @@ fn main() -> ExitCode {
         Command::Decode(arguments) => commands::decode::run(arguments),
         Command::Inspect(arguments) => commands::inspect::run(arguments),
         Command::Verify(arguments) => commands::verify::run(arguments),
+        Command::Query(arguments) => commands::query::run(arguments),
+        Command::Replay(arguments) => commands::replay::run(arguments),
         Command::Simulate(arguments) => commands::simulate::run(arguments),
         Command::Bench(arguments) => commands::bench::run(arguments),
     }

@@ -11,6 +11,10 @@ use super::reader::{Reader, Section};
 
 /// Most threads of one kind.
 const MOST_THREADS: i64 = 64;
+/// Nanoseconds of a day.
+const NS_PER_DAY: i64 = 86_400_000_000_000;
+/// Most days that a log is kept, a hundred years.
+const MOST_DAYS: i64 = 36_500;
 /// Shortest and longest time between two snapshots of a book, milliseconds.
 const SNAPSHOT_INTERVALS: RangeInclusive<i64> = 100..=3_600_000;
 /// Most levels of a side in a snapshot that is recorded.
@@ -54,7 +58,8 @@ fn contains(bytes: &[u8], part: &[u8]) -> bool {
 pub(super) fn log(reader: &mut Reader<'_>, top: &Section<'_>) -> LogSettings {
     let mut settings = LogSettings::default();
     let Some(section) = reader.table(top, "log", "log.") else { return settings };
-    let keys = ["flush_interval_us", "sync_interval_ms", "segment_mib", "compression"];
+    let keys =
+        ["flush_interval_us", "sync_interval_ms", "segment_mib", "compression", "keep_days", "keep_gib"];
     reader.check_keys(&section, &keys);
     if let Some(number) = reader.number(&section, "flush_interval_us", 100..=10_000_000, "microseconds") {
         settings.flush_interval = Duration::from_micros(number.unsigned_abs());
@@ -68,6 +73,10 @@ pub(super) fn log(reader: &mut Reader<'_>, top: &Section<'_>) -> LogSettings {
     }
     let codecs = [("zstd", true), ("none", false)];
     settings.compression = reader.choice(&section, "compression", &codecs).unwrap_or(settings.compression);
+    let days = reader.number(&section, "keep_days", 1..=MOST_DAYS, "days");
+    settings.retention.keep_ns = days.map(|days| days * NS_PER_DAY);
+    let gib = reader.number(&section, "keep_gib", 1..=1_000_000, "GiB");
+    settings.retention.keep_bytes = gib.map(|gib| gib.unsigned_abs() << 30);
     settings
 }
 

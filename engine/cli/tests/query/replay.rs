@@ -1,0 +1,100 @@
+//! `replay`: order, determinism and speed.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use marketprism_core::record::RecordRef;
+use marketprism_log::BatchBuilder;
+use marketprism_runtime::Threads;
+use serde_json::Value;
+
+use super::common_e2e::{ALL_CHANNELS, Local, folder, generated, process};
+use super::support::{open_log, rows, run, trade, trade_ns, write_log};
+
+/// What a replay that succeeds prints.
+fn replayed(directory: &std::path::Path, extra: &[&str]) -> String {
+    let (code, text, said) = run("replay", directory, extra);
+    assert_eq!(code, Some(0), "{said}");
+    text
+}
+
+fn hash(text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Receive time and capture sequence of each line.
+fn places(text: &str) -> Vec<(i64, u64)> {
+    let rows = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    rows.map(|row| (row["receive_ns"].as_i64().unwrap(), row["sequence"].as_u64().unwrap())).collect()
+}
+
+#[test]
+fn a_recorded_log_replays_in_order_and_twice_the_same() {
+    let threads = Threads { io: 2, normalisers: 2, ..Threads::default() };
+    let mut local = Local::start(generated(5, 3, 3000), &ALL_CHANNELS, threads);
+    local.feed();
+    process::wait_for_more(&local.simulator, 3000);
+    local.finish();
+    let first = replayed(&local.data, &[]);
+    assert_eq!(hash(&first), hash(&replayed(&local.data, &["--format", "json"])));
+    assert_eq!(hash(&first), hash(&replayed(&local.data, &["--speed", "1000"])));
+    let printed = places(&first);
+    assert!(printed.is_sorted(), "out of order");
+    let mut sequences: Vec<u64> = printed.iter().map(|(_, sequence)| *sequence).collect();
+    sequences.sort_unstable();
+    assert!(sequences.iter().copied().eq(0..sequences.len() as u64), "a record is missing or came twice");
+    assert_eq!(sequences.len(), local.stored().len());
+}
+
+#[test]
+fn records_that_threads_wrote_out_of_order_are_put_in_order() {
+    let folder = folder();
+    let mut appender = open_log(folder.path());
+    let mut batch = BatchBuilder::new();
+    for id in [10, 12, 11, 900, 20, 3000, 13] {
+        batch.push(RecordRef::Trade(&trade(1, id))).unwrap();
+    }
+    appender.append(&mut batch).unwrap();
+    let text = replayed(folder.path(), &[]);
+    let order = [10, 11, 12, 20, 900, 13, 3000].map(trade_ns);
+    // Number 13 is later than any recorder writes: it cannot stand before what was printed already.
+    assert_eq!(places(&text).iter().map(|(receive_ns, _)| *receive_ns).collect::<Vec<_>>(), order);
+}
+
+#[test]
+fn filters_are_those_of_query() {
+    let folder = folder();
+    write_log(folder.path());
+    let filter = [
+        "--venue",
+        "okx",
+        "--kind",
+        "trade",
+        "--from",
+        "2024-08-08T23:54:16Z",
+        "--to",
+        "2024-08-08T23:54:17Z",
+    ];
+    let lines: Vec<Value> =
+        replayed(folder.path(), &filter).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines, rows(folder.path(), &filter));
+    assert_eq!(lines.len(), 333);
+    let seek = replayed(folder.path(), &["--seek", &trade_ns(2990).to_string()]);
+    assert_eq!(seek.lines().count(), 11);
+}
+
+#[test]
+fn pace_changes_nothing_but_the_time() {
+    let folder = folder();
+    write_log(folder.path());
+    let fast = replayed(folder.path(), &[]);
+    assert_eq!(fast.lines().count(), 3003);
+    assert_eq!(hash(&fast), hash(&replayed(folder.path(), &["--speed", "1000"])));
+    // At its own pace, the last 20 ms of it.
+    let last = ["--from", &trade_ns(2980).to_string(), "--speed", "1"].map(str::to_owned);
+    assert_eq!(places(&replayed(folder.path(), &last.each_ref().map(String::as_str))), places(&fast)[2982..]);
+    for speed in ["0", "slow"] {
+        assert_eq!(run("replay", folder.path(), &["--speed", speed]).0, Some(2));
+    }
+}
