@@ -26,6 +26,9 @@ const GOOD: &str = r#"data_dir = "data"
 flush_interval_us = 500
 sync_interval_ms = 0
 segment_mib = 64
+compression = "none"
+keep_days = 30
+keep_gib = 500
 
 [books]
 snapshot_interval_ms = 0
@@ -111,6 +114,9 @@ bogus = 1
 flush_interval = 5
 flush_interval_us = 5
 segment_mib = "big"
+compression = "lz4"
+keep_days = 0
+keep_gib = 0.5
 [books]
 snapshot_interval_ms = 99
 snapshot_levels = 0
@@ -152,33 +158,36 @@ channels = ["book@1000ms"]
         r#"c.toml:5: unknown key "log.flush_interval"; did you mean "flush_interval_us"?"#,
         "c.toml:6: log.flush_interval_us is 5; write a whole number from 100 to 10000000 (microseconds)",
         "c.toml:7: log.segment_mib is a text; write a whole number from 1 to 65536 (MiB)",
-        "c.toml:9: books.snapshot_interval_ms is 99; write at least 100, or 0 for none",
-        "c.toml:10: books.snapshot_levels is 0; write a whole number from 1 to 8192 (levels of each side)",
-        r#"c.toml:11: unknown key "books.snapshots"; the keys here are snapshot_interval_ms, snapshot_levels"#,
-        "c.toml:13: threads.io is 0; write a whole number from 1 to 64 (threads)",
-        "c.toml:14: threads.io_cores names 3 cores for 1 thread; remove the others or add threads",
-        "c.toml:14: threads.io_cores: core 99999 does not exist here or is not allowed; this host has ",
-        r#"c.toml:15: threads.wait is "spinn"; write "adaptive" or "spin""#,
-        r#"c.toml:16: threads.transport is a number; write a text, like "auto" or "io_uring" or "epoll""#,
-        r#"c.toml:19: binance has no market "usd-m"; did you mean "usdm"?"#,
-        r#"c.toml:20: unknown key "source.symbls"; did you mean "symbols"?"#,
-        r#"c.toml:23: unknown venue "binanse"; did you mean "binance"?"#,
-        r#"c.toml:25: source.symbols is empty; write symbols = ["BTCUSDT"]"#,
-        r#"c.toml:30: source.symbols names "BTCUSDT" twice; remove one"#,
-        "c.toml:30: source.symbols has an empty text in it; remove it",
-        "c.toml:30: source.symbols has a number in it; write texts",
-        r#"c.toml:30: symbol "ETH USDT" has a space, comma or control character in it"#,
-        r#"c.toml:31: symbol "*,*" has a space, comma or control character in it"#,
-        r#"c.toml:32: binance/spot has no channel "trades"; its channels are "#,
-        r#"c.toml:32: channels "book" and "book@1000ms" are both books, and an instrument can have one"#,
-        r#"c.toml:32: channel "candle" has the options 1s, 1m"#,
-        r#"c.toml:32: binance/spot has no channel "mark_price""#,
-        r#"c.toml:33: source.websocket: "stream.binance.com" has no scheme"#,
-        r#"c.toml:33: source.websocket: "https://x" does not begin with wss:// or ws://"#,
-        "c.toml:34: source.rest is a text; write a list of texts, like rest",
-        "c.toml:35: source.websocket differs from that of the source in line 27, and a market has one list of",
-        "c.toml:38: binance/spot/BTCUSDT book@1000ms is recorded by the source in line 27 already",
-        "32 faults",
+        r#"c.toml:8: log.compression is "lz4"; write "zstd" or "none""#,
+        "c.toml:9: log.keep_days is 0; write a whole number from 1 to 36500 (days)",
+        "c.toml:10: log.keep_gib is a number with a fraction; write a whole number from 1 to 1000000 (GiB)",
+        "c.toml:12: books.snapshot_interval_ms is 99; write at least 100, or 0 for none",
+        "c.toml:13: books.snapshot_levels is 0; write a whole number from 1 to 8192 (levels of each side)",
+        r#"c.toml:14: unknown key "books.snapshots"; the keys here are snapshot_interval_ms, snapshot_levels"#,
+        "c.toml:16: threads.io is 0; write a whole number from 1 to 64 (threads)",
+        "c.toml:17: threads.io_cores names 3 cores for 1 thread; remove the others or add threads",
+        "c.toml:17: threads.io_cores: core 99999 does not exist here or is not allowed; this host has ",
+        r#"c.toml:18: threads.wait is "spinn"; write "adaptive" or "spin""#,
+        r#"c.toml:19: threads.transport is a number; write a text, like "auto" or "io_uring" or "epoll""#,
+        r#"c.toml:22: binance has no market "usd-m"; did you mean "usdm"?"#,
+        r#"c.toml:23: unknown key "source.symbls"; did you mean "symbols"?"#,
+        r#"c.toml:26: unknown venue "binanse"; did you mean "binance"?"#,
+        r#"c.toml:28: source.symbols is empty; write symbols = ["BTCUSDT"]"#,
+        r#"c.toml:33: source.symbols names "BTCUSDT" twice; remove one"#,
+        "c.toml:33: source.symbols has an empty text in it; remove it",
+        "c.toml:33: source.symbols has a number in it; write texts",
+        r#"c.toml:33: symbol "ETH USDT" has a space, comma or control character in it"#,
+        r#"c.toml:34: symbol "*,*" has a space, comma or control character in it"#,
+        r#"c.toml:35: binance/spot has no channel "trades"; its channels are "#,
+        r#"c.toml:35: channels "book" and "book@1000ms" are both books, and an instrument can have one"#,
+        r#"c.toml:35: channel "candle" has the options 1s, 1m"#,
+        r#"c.toml:35: binance/spot has no channel "mark_price""#,
+        r#"c.toml:36: source.websocket: "stream.binance.com" has no scheme"#,
+        r#"c.toml:36: source.websocket: "https://x" does not begin with wss:// or ws://"#,
+        "c.toml:37: source.rest is a text; write a list of texts, like rest",
+        "c.toml:38: source.websocket differs from that of the source in line 30, and a market has one list of",
+        "c.toml:41: binance/spot/BTCUSDT book@1000ms is recorded by the source in line 30 already",
+        "35 faults",
     ];
     let lines: Vec<&str> = said.lines().collect();
     for (line, expected) in lines.iter().zip(&expected) {

@@ -19,6 +19,9 @@ use crate::view::BatchView;
 /// The result of [`inspect()`]. Field names are those of `inspect --json`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Inspection {
+    /// The capture sequence that the log begins with; what came before it is kept no longer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_sequence: Option<u64>,
     /// Number of records.
     pub records: u64,
     /// Length of all segments, bytes.
@@ -70,9 +73,10 @@ pub struct SegmentSummary {
 
 /// Summarises a log.
 pub fn inspect(directory: &Path) -> Result<Inspection, LogError> {
-    let mut result = Inspection::default();
+    let reader = LogReader::open(directory)?;
+    let mut result = Inspection { first_sequence: reader.first_sequence(), ..Inspection::default() };
     let mut registry = Registry::default();
-    LogReader::open(directory)?.walk(&Selection::default(), |piece| {
+    reader.walk(&Selection::default(), |piece| {
         match piece {
             Piece::Segment(segment) => result.segments.push(SegmentSummary::of(segment)),
             Piece::Problem(problem) => result.problems.push(problem),

@@ -1,7 +1,8 @@
 //! The segment log: records on disk, append-only, checked, and readable in place.
 //!
 //! A log is a directory. `LOCK` keeps a second writer out; each `*.seg` file is one segment, named by the
-//! capture sequence of its first record with 20 digits. The layout of a segment is in [`mod@format`]; in short:
+//! capture sequence of its first record with 20 digits. The layout of a segment is in [`mod@format`], and for readers in
+//! other languages in `FORMAT.md`; in short:
 //!
 //! ```text
 //! file header · dictionary batch · data batch · data batch · … · footer batch · trailer
@@ -16,7 +17,8 @@
 //! [`Appender`] is the plain way with `pwrite`. [`Log`] owns the directory: lock, recovery, new segments.
 //!
 //! A sealed segment may be rewritten by [`compact`](compact::compact()): the same records in larger batches, compressed.
-//! Readers decode these into memory of their own and go on as with mapped ones.
+//! Readers decode these into memory of their own and go on as with mapped ones. The oldest segments may be removed
+//! ([`retention`]): a log then begins with the first sequence of the oldest one that is left.
 //!
 //! Reading never takes the lock: [`LogReader`] and [`Segment`] work on a directory that is being written,
 //! [`verify`](verify::verify()) recomputes the ledger of gaps from the records, [`inspect`](inspect::inspect()) summarises.
@@ -30,6 +32,8 @@ mod codec;
 mod columns;
 pub mod compact;
 pub mod directory;
+#[cfg(test)]
+mod document;
 pub mod error;
 pub mod format;
 pub mod inspect;
@@ -38,6 +42,7 @@ pub mod map;
 pub mod read;
 mod recover;
 pub mod resume;
+pub mod retention;
 pub mod segment;
 mod tail;
 pub mod verify;
@@ -52,6 +57,7 @@ pub use error::{LogError, Problem};
 pub use map::{Batches, Footer, Segment};
 pub use read::{LogReader, ReadReport, Selection};
 pub use resume::{StreamEnd, stream_ends};
+pub use retention::{Expired, Limit, Retention, expired};
 pub use segment::SegmentWriter;
 pub use verify::{Verification, verify};
 pub use view::BatchView;

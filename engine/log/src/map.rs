@@ -118,6 +118,18 @@ impl Segment {
         Some(read_footer(bytes, &trailer).map_err(damaged))
     }
 
+    /// The latest receive time in it, nanoseconds since the Unix epoch: by its footer, or where there is none by the headers
+    /// of its batches. `None` where it has no record.
+    pub fn last_receive_ns(&self) -> Option<i64> {
+        if let Some(Ok(footer)) = self.footer() {
+            return footer.entries.iter().map(|entry| entry.last_receive_ns).max();
+        }
+        let mut batches = self.batches_unchecked();
+        let stored = std::iter::from_fn(|| batches.next_stored()).flatten();
+        let data = stored.filter(|stored| stored.header.kind == BatchKind::Data as u8);
+        data.map(|stored| stored.header.last_receive_ns).max()
+    }
+
     /// Where batches end: at the trailer or at the end of what is whole.
     fn end(&self) -> usize {
         match self.extent.sealed {

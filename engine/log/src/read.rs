@@ -95,6 +95,11 @@ impl LogReader {
         &self.directory
     }
 
+    /// The capture sequence that the log begins with; what came before it is kept no longer. `None` where it is empty.
+    pub fn first_sequence(&self) -> Option<u64> {
+        self.segments.first().copied()
+    }
+
     /// The segments' files, lowest sequence first.
     pub fn segments(&self) -> Vec<PathBuf> {
         self.segments.iter().map(|first| self.directory.join(segment_name(*first))).collect()

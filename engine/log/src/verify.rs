@@ -36,6 +36,9 @@ const MAX_PROBLEMS: usize = 1000;
 pub struct Verification {
     /// Whether there is no problem. Reported gaps are not problems.
     pub ok: bool,
+    /// The capture sequence that the log begins with; what came before it is kept no longer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_sequence: Option<u64>,
     /// Number of records.
     pub records: u64,
     /// Number of segment files.
@@ -90,6 +93,7 @@ fn is_zero(number: &u64) -> bool {
 pub fn verify(directory: &Path) -> Result<Verification, LogError> {
     let reader = LogReader::open(directory)?;
     let mut ledger = Ledger::default();
+    ledger.result.first_sequence = reader.first_sequence();
     reader.walk(&Selection::default(), |piece| {
         match piece {
             Piece::Segment(segment) => ledger.segment(segment),

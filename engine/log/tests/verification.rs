@@ -279,7 +279,7 @@ fn the_result_as_json() {
     assert!(json["bytes"].as_u64().unwrap() > 0);
     json["bytes"] = 0.into();
     let expected = serde_json::json!({
-        "ok": true, "records": 5, "segments": 2, "bytes": 0, "gaps": 1, "torn_bytes": 0,
+        "ok": true, "first_sequence": 0, "records": 5, "segments": 2, "bytes": 0, "gaps": 1, "torn_bytes": 0,
         "streams": [
             {"venue": "binance", "market": "spot", "venue_symbol": "BTCUSDT", "kind": "trade",
              "records": 3, "gaps": 1, "first_ns": 1005, "last_ns": 1010},

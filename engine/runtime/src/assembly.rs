@@ -10,18 +10,18 @@ use marketprism_core::clock::wall_ns;
 use marketprism_core::instrument::{Instrument, Registry};
 use marketprism_core::record::{Body, Header, Kind, Record, Session as SessionRecord, SessionEvent, Sink};
 use marketprism_core::ring::{Doorbell, LineConsumer, Waiter, ring, wakeup};
-use marketprism_log::{Log, Recovery, StreamEnd};
+use marketprism_log::{Log, Recovery, Retention, StreamEnd};
 use tokio::sync::{Notify, mpsc, watch};
 
-use crate::compactor::CompactorThread;
 use crate::control::{self, Control, ControlCounters, ControlledMarket};
 use crate::io::{self, IoContext};
 use crate::lines::Dispatcher;
+use crate::maintenance::MaintenanceThread;
 use crate::normaliser::{Normaliser, SnapshotCadence};
 use crate::outlet::{Lane, Outlet};
 use crate::prepare::{Prepared, expected_streams, tracked_books};
 use crate::recorder::{Recorder, StartError, WriterThread};
-use crate::settings::Settings;
+use crate::settings::{LogSettings, Settings};
 use crate::silence::SilenceCheck;
 use crate::stage::Stage;
 use crate::telemetry::*;
@@ -118,12 +118,7 @@ impl Builder {
             published,
         );
         let writer = spawn_writer(writer, self.transport, threads.writer_core)?;
-        let compactor = if self.settings.log.compression {
-            let started = CompactorThread::start(self.settings.data_dir.clone(), self.sender.clone());
-            Some(started.map_err(|error| not_started("compactor", &error))?)
-        } else {
-            None
-        };
+        let maintenance = start_maintenance(&self.settings, &self.sender)?;
 
         let mut stages = Vec::new();
         let mut stage_commands = Vec::new();
@@ -201,7 +196,7 @@ impl Builder {
             capture,
             stages,
             writer: Some(writer),
-            compactor,
+            maintenance,
             known,
             dropped,
             io_statistics,
@@ -304,6 +299,20 @@ fn spawn_writer(
     core: Option<usize>,
 ) -> Result<WriterThread, StartError> {
     spawn("writer".into(), core, move || block_on(transport, writer.run()))
+}
+
+/// The thread that compresses and removes segments, where the settings ask for it.
+fn start_maintenance(
+    settings: &Settings,
+    events: &EventSender,
+) -> Result<Option<MaintenanceThread>, StartError> {
+    let LogSettings { compression, retention, .. } = settings.log;
+    if !compression && retention == Retention::default() {
+        return Ok(None);
+    }
+    let directory = settings.data_dir.clone();
+    let started = MaintenanceThread::start(directory, compression, retention, events.clone());
+    started.map(Some).map_err(|error| not_started("maintenance", &error))
 }
 
 /// Starts a named thread, pinned where a core is given.

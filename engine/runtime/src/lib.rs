@@ -6,11 +6,11 @@
 
 mod assembly;
 pub mod backoff;
-mod compactor;
 pub mod control;
 pub mod governor;
 pub mod io;
 mod lines;
+mod maintenance;
 pub mod normaliser;
 pub mod outlet;
 pub mod plan;
@@ -30,6 +30,6 @@ pub mod transport;
 pub mod universe;
 pub mod writer;
 
-pub use compactor::CompactorStatistics;
+pub use maintenance::MaintenanceStatistics;
 pub use recorder::{ConnectionStatus, Ending, Recorder, StartError, Status};
 pub use settings::{BookSettings, LogSettings, Settings, Source, Threads, TransportChoice};

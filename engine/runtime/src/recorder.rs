@@ -14,8 +14,8 @@ use marketprism_log::{Log, LogError, LogOptions, Recovery};
 use tokio::sync::watch;
 
 use crate::assembly::Builder;
-use crate::compactor::{CompactorStatistics, CompactorThread};
 use crate::control::ControlCounters;
+use crate::maintenance::{MaintenanceStatistics, MaintenanceThread};
 use crate::prepare::{prepare, resume};
 use crate::rest::RestClient;
 use crate::settings::{Settings, TransportChoice};
@@ -82,8 +82,8 @@ pub struct Status {
     pub normalisers: NormaliserStatistics,
     /// The writer.
     pub writer: WriterStatistics,
-    /// The compactor; all zero where nothing is compressed.
-    pub compactor: CompactorStatistics,
+    /// Compression and removal of segments; all zero where neither is wanted.
+    pub maintenance: MaintenanceStatistics,
     /// Records dropped because a ring stayed full, on all ways from the sockets and from REST to the writer.
     pub dropped: u64,
     /// CPU time of the I/O threads, nanoseconds.
@@ -121,7 +121,7 @@ pub struct Recorder {
     pub(crate) capture: Vec<JoinHandle<()>>,
     pub(crate) stages: Vec<JoinHandle<()>>,
     pub(crate) writer: Option<WriterThread>,
-    pub(crate) compactor: Option<CompactorThread>,
+    pub(crate) maintenance: Option<MaintenanceThread>,
     pub(crate) known: Arc<Mutex<Vec<Known>>>,
     pub(crate) dropped: Vec<Arc<AtomicU64>>,
     pub(crate) io_statistics: Vec<Arc<Mutex<u64>>>,
@@ -187,7 +187,7 @@ impl Recorder {
             dropped: self.dropped.iter().map(|counter| counter.load(Ordering::Relaxed)).sum(),
             normalisers,
             writer: lock(&self.writer_statistics).clone(),
-            compactor: self.compactor.as_ref().map(CompactorThread::statistics).unwrap_or_default(),
+            maintenance: self.maintenance.as_ref().map(MaintenanceThread::statistics).unwrap_or_default(),
             io_cpu_ns: self.io_statistics.iter().map(|slot| *lock(slot)).sum(),
             rest: (
                 self.control.requests.load(Ordering::Relaxed),
@@ -242,8 +242,8 @@ impl Recorder {
         let mut ending = Ending::default();
         let _ = self.stop.send(true);
         // Before the writer ends, which holds the log's lock.
-        if self.compactor.take().is_some_and(|compactor| compactor.stop().is_err()) {
-            ending.problems.push("thread compactor panicked".into());
+        if self.maintenance.take().is_some_and(|maintenance| maintenance.stop().is_err()) {
+            ending.problems.push("thread maintenance panicked".into());
         }
         for thread in self.capture.drain(..).chain(self.stages.drain(..)) {
             let name = thread.thread().name().unwrap_or("a thread").to_owned();

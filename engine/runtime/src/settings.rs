@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use marketprism_core::ring::WaitStrategy;
+use marketprism_log::Retention;
 
 /// Settings of one recorder.
 #[derive(Clone, Debug)]
@@ -112,6 +113,8 @@ pub struct LogSettings {
     pub segment_bytes: u64,
     /// Whether sealed segments are compressed in the background.
     pub compression: bool,
+    /// How long, and how much of it, the log is kept.
+    pub retention: Retention,
 }
 
 impl Default for LogSettings {
@@ -121,6 +124,7 @@ impl Default for LogSettings {
             sync_interval: Duration::from_secs(1),
             segment_bytes: 256 << 20,
             compression: true,
+            retention: Retention::default(),
         }
     }
 }

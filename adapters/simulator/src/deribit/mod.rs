@@ -78,7 +78,7 @@ pub type Config = host::Config<Limits>;
 ///
 /// [`Error`] when there are no symbols or too many, the port is taken, a capture cannot be read, or a fault names a
 /// stream without data.
-pub fn start(config: Config) -> Result<Handle, Error> {
+pub fn start(config: &Config) -> Result<Handle, Error> {
     let (market, answers) = match &config.source {
         Source::Generated(generated) if !(1..=MOST_SYMBOLS).contains(&generated.symbols) => {
             return Err(Error::Configuration(format!("symbols must be 1 to {MOST_SYMBOLS}")));
@@ -87,5 +87,5 @@ pub fn start(config: Config) -> Result<Handle, Error> {
         Source::Capture(_) => (Market::empty(0, now_ms()), Some(Answers::default())),
     };
     let venue = Venue::new(market, config.limits.clone(), answers);
-    host::start(&config, Box::new(venue))
+    host::start(config, Box::new(venue))
 }

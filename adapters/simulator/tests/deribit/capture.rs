@@ -35,7 +35,7 @@ fn a_capture_is_played_as_it_was_received() {
     }
     expected.sort_unstable();
     let source = Source::Capture(Capture { folders: vec![("option".to_owned(), folder)], pace: Pace::Flat });
-    let handle = start(Config { start: Start::Manual, ..Config::new(source) }).expect("starts");
+    let handle = start(&Config { start: Start::Manual, ..Config::new(source) }).expect("starts");
     block_on(async {
         let mut client = Client::open(&handle).await;
         let streams = handle.streams("option");

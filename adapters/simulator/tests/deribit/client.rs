@@ -36,14 +36,14 @@ pub(crate) fn config(symbols: usize, messages_per_second: u64) -> Config {
 }
 
 pub(crate) fn venue(symbols: usize, messages_per_second: u64) -> Handle {
-    start(config(symbols, messages_per_second)).expect("starts")
+    start(&config(symbols, messages_per_second)).expect("starts")
 }
 
 /// A venue whose seconds are as long as given.
 pub(crate) fn venue_with_second(second: Duration) -> Handle {
     let mut config = config(2, 1000);
     config.limits.second = second;
-    start(config).expect("starts")
+    start(&config).expect("starts")
 }
 
 /// So long a second that no credits come back.

@@ -12,7 +12,7 @@ const BOOK: &str = "book.BTC-PERPETUAL.100ms";
 fn faulty(stream: &str, after_messages: u64, what: Disturbance) -> Handle {
     let market = "perpetual".to_owned();
     let faults = vec![Fault { market, stream: stream.to_owned(), after_messages, what }];
-    start(Config { faults, ..config(1, 3000) }).expect("starts")
+    start(&Config { faults, ..config(1, 3000) }).expect("starts")
 }
 
 /// What a client of the book gets while one thing goes wrong after five messages.

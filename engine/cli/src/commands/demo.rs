@@ -127,7 +127,7 @@ fn simulated(arguments: &Arguments) -> Result<Vec<Simulated>, String> {
     let failed = |error: marketprism_simulator::Error| error.to_string();
     let simulator = Simulator::start(config).map_err(failed)?;
     let okx = okx::start(&okx::Config::new(host::Source::Generated(okx))).map_err(failed)?;
-    let deribit = deribit::start(deribit::Config::new(host::Source::Generated(deribit))).map_err(failed)?;
+    let deribit = deribit::start(&deribit::Config::new(host::Source::Generated(deribit))).map_err(failed)?;
     Ok(vec![Simulated::Binance(simulator, markets), Simulated::Okx(okx), Simulated::Deribit(deribit)])
 }
 

@@ -165,7 +165,7 @@ fn one(
             okx::start(&hosted(arguments, port, record)?).map_err(Failure::Start).map(Simulated::Okx)
         }
         VenueName::Deribit => {
-            deribit::start(hosted(arguments, port, record)?).map_err(Failure::Start).map(Simulated::Deribit)
+            deribit::start(&hosted(arguments, port, record)?).map_err(Failure::Start).map(Simulated::Deribit)
         }
     }
 }

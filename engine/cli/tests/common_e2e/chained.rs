@@ -111,7 +111,7 @@ impl Chained {
                 (okx::start(&okx::Config { record_frames, ..config }).unwrap(), Arc::new(Okx))
             }
             Simulated::Deribit(config, credentials) => {
-                let handle = deribit::start(deribit::Config { record_frames, ..config }).unwrap();
+                let handle = deribit::start(&deribit::Config { record_frames, ..config }).unwrap();
                 (handle, Arc::new(Deribit::new(credentials)))
             }
         };

@@ -75,6 +75,10 @@ impl IdChain {
             return;
         }
         let Some(last) = self.last else {
+            // It fills a hole in what is kept no longer; the stream goes on elsewhere.
+            if header.flags & flag::BACKFILLED != 0 {
+                return;
+            }
             (self.first, self.last) = (Some(first_id), Some(id));
             self.pending.clear();
             return;

@@ -1,6 +1,7 @@
 //! Records and logs for the tests.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+pub mod kinds;
 pub mod story;
 
 use std::ops::ControlFlow;

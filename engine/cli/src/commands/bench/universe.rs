@@ -293,7 +293,7 @@ fn simulated(venue: VenueName, symbols: usize) -> Result<Simulated, String> {
     let hosted = host::Source::Generated(generated(5_000));
     match venue {
         VenueName::Deribit => {
-            deribit::start(host::Config::new(hosted)).map(Simulated::Deribit).map_err(failed)
+            deribit::start(&host::Config::new(hosted)).map(Simulated::Deribit).map_err(failed)
         }
         VenueName::Okx => okx::start(&host::Config::new(hosted)).map(Simulated::Okx).map_err(failed),
         VenueName::Binance => {
