@@ -45,6 +45,12 @@ pub(crate) struct Dispatcher {
 }
 
 impl Dispatcher {
+    /// Connections to a venue, on all its markets.
+    pub(crate) fn connections_to(&self, venue: &str) -> usize {
+        let of_venue = |known: &&Known| known.label.split('/').next() == Some(venue);
+        lock(&self.known).iter().filter(of_venue).count()
+    }
+
     /// Starts a connection; `None` where no thread takes it (the recorder stops).
     pub(crate) fn open(
         &self,

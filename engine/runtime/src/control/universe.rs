@@ -211,7 +211,14 @@ impl Change<'_> {
         }
         let left = place(&mut lines, needs.streams.clone());
         let venue = self.market.line.venue.name();
-        for planned in plan::connections(self.market.line.market, left) {
+        let planned = plan::connections(self.market.line.market, left);
+        let needed = self.shared.dispatcher.connections_to(venue) + planned.len();
+        if let Some(limit) = self.market.line.market.connections.filter(|limit| needed > *limit) {
+            return Err(format!(
+                "{needed} connections are needed, and the venue allows {limit} from one address"
+            ));
+        }
+        for planned in planned {
             let table = self.shared.registry.borrow().symbols(venue, self.market.line.market.name);
             let line = self.shared.dispatcher.open(&self.market.line, planned, table);
             lines.push(line.ok_or("no I/O thread takes another connection")?);
