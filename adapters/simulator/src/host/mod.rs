@@ -1,6 +1,6 @@
 //! What simulated venues with chained books share: sockets, pacing, faults, playback of captures and the ledger.
 //!
-//! A venue is a [`Protocol`]: plain state that says what is sent to whom. The host runs it on a thread of its own,
+//! A venue is a `Protocol`: plain state that says what is sent to whom. The host runs it on a thread of its own,
 //! with WebSocket and REST on one port of 127.0.0.1, and gives the caller a [`Handle`].
 
 mod capture;
