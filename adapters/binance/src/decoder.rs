@@ -67,12 +67,12 @@ impl FrameDecoder {
 impl Decoder for FrameDecoder {
     fn decode(&mut self, frame: &[u8], receive_ns: i64, sink: &mut dyn Sink) -> Result<Outcome, DecodeError> {
         if let Some(kind) = self.predicted(frame, receive_ns, sink) {
-            count(&mut self.counts.predicted, kind);
+            self.counts.count_predicted(kind);
             return Ok(Outcome::Data);
         }
         let (outcome, kind) = self.general(frame, receive_ns, sink)?;
         match kind {
-            Some(kind) => count(&mut self.counts.general, kind),
+            Some(kind) => self.counts.count_general(kind),
             None if outcome == Outcome::Data => self.counts.ignored += 1,
             None => {}
         }
@@ -87,12 +87,5 @@ impl Decoder for FrameDecoder {
 
     fn counts(&self) -> &DecodeCounts {
         &self.counts
-    }
-}
-
-#[inline]
-fn count(counts: &mut [u64; 32], kind: Kind) {
-    if let Some(count) = counts.get_mut(usize::from(kind as u8)) {
-        *count += 1;
     }
 }

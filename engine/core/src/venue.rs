@@ -215,6 +215,19 @@ pub struct DecodeCounts {
     pub ignored: u64,
 }
 
+impl DecodeCounts {
+    /// A frame whose first record has this kind was read by the predicted path.
+    #[inline]
+    pub fn count_predicted(&mut self, kind: Kind) {
+        self.predicted[kind as usize % self.predicted.len()] += 1;
+    }
+
+    /// The same by the general path.
+    pub fn count_general(&mut self, kind: Kind) {
+        self.general[kind as usize % self.general.len()] += 1;
+    }
+}
+
 /// Turns frames into records. One for each connection; keeps no state that changes what a frame means.
 pub trait Decoder: Send {
     /// Reads one frame. Its records go to the sink, all or none.

@@ -44,7 +44,7 @@ pub struct ControlCounters {
 /// One market as control sees it.
 pub(crate) struct ControlledMarket {
     pub(crate) line: LineMarket,
-    pub(crate) rest: RestMarket,
+    pub(crate) rest: Arc<RestMarket>,
     pub(crate) sources: Vec<Source>,
     /// The instruments recorded, by id.
     pub(crate) instruments: RefCell<BTreeMap<InstrumentId, Instrument>>,

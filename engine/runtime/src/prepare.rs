@@ -34,7 +34,7 @@ const DEFINITIONS_LIMIT: Duration = Duration::from_secs(10);
 /// One market with everything that was found out about it.
 pub(crate) struct Prepared {
     pub(crate) line: LineMarket,
-    pub(crate) rest: RestMarket,
+    pub(crate) rest: Arc<RestMarket>,
     /// What to record of it.
     pub(crate) sources: Vec<Source>,
     /// The instruments recorded, by id.
@@ -56,17 +56,56 @@ pub(crate) fn prepare(
         .enable_all()
         .build()
         .map_err(|error| StartError::System(format!("cannot start a runtime: {error}")))?;
-    let mut prepared: Vec<Prepared> = Vec::new();
-    let mut governors = Governors::default();
-    for sources in by_market(&settings.sources) {
-        let mut preparing = Preparing { venues, client, registry, governors: &mut governors, events };
-        prepared.push(runtime.block_on(preparing.market(sources))?);
-    }
-    if prepared.is_empty() {
+    let mut preparing = Preparing { venues, client, registry, governors: Governors::default(), events };
+    let markets = by_market(&settings.sources).into_iter().map(|sources| preparing.found(sources));
+    let markets = markets.collect::<Result<Vec<Found>, _>>()?;
+    if markets.is_empty() {
         return Err(StartError::Settings("nothing to record: no market is configured".into()));
     }
+    let lists = runtime.block_on(definitions(&markets, events));
+    let prepared = markets.into_iter().zip(lists).map(|(found, list)| preparing.planned(found, list));
+    let prepared = prepared.collect::<Result<Vec<Prepared>, _>>()?;
     check_connections(&prepared)?;
     Ok(prepared)
+}
+
+/// A market and where it is reached.
+struct Found {
+    line: LineMarket,
+    rest: Arc<RestMarket>,
+    sources: Vec<Source>,
+}
+
+/// The lists of all markets, fetched at the same time, so that a venue that does not answer delays no other.
+async fn definitions(markets: &[Found], events: &EventSender) -> Vec<Option<Vec<Instrument>>> {
+    let fetches = markets.iter().map(|found| {
+        let (venue, market, rest) =
+            (Arc::clone(&found.line.venue), found.line.market, Arc::clone(&found.rest));
+        tokio::spawn(async move {
+            tokio::time::timeout(DEFINITIONS_LIMIT, fetch_instruments(&*venue, market, &rest)).await
+        })
+    });
+    let fetches: Vec<_> = fetches.collect();
+    let mut lists = Vec::new();
+    for (found, fetch) in markets.iter().zip(fetches) {
+        let label = found.line.label();
+        let problem = match fetch.await {
+            Ok(Ok(Ok((list, problems)))) => {
+                for problem in problems {
+                    events.send(Severity::Warning, format!("{label}: {problem}"));
+                }
+                lists.push(Some(list));
+                continue;
+            }
+            Ok(Ok(Err(error))) => format!(": {error}"),
+            Ok(Err(_)) => String::new(),
+            Err(error) => format!(": {error}"),
+        };
+        events
+            .send(Severity::Warning, format!("{label}: no definitions yet, capture starts without{problem}"));
+        lists.push(None);
+    }
+    lists
 }
 
 /// Sources of one market together, in the order of their first mention.
@@ -108,12 +147,13 @@ struct Preparing<'a> {
     venues: &'a [Arc<dyn Venue>],
     client: &'a RestClient,
     registry: &'a mut Registry,
-    governors: &'a mut Governors,
+    governors: Governors,
     events: &'a EventSender,
 }
 
 impl Preparing<'_> {
-    async fn market(&mut self, sources: Vec<Source>) -> Result<Prepared, StartError> {
+    /// The venue, market and addresses that some sources name.
+    fn found(&mut self, sources: Vec<Source>) -> Result<Found, StartError> {
         let settings = StartError::Settings;
         let Some(first) = sources.first() else { return Err(settings("a market without a source".into())) };
         let venue = self.venues.iter().find(|venue| venue.name() == first.venue);
@@ -136,29 +176,16 @@ impl Preparing<'_> {
         let venue = Arc::clone(venue);
         let line = LineMarket { venue, market, instrument, websocket, governor: connects, requests };
 
-        let definitions = self.definitions(&line, &rest).await;
-        let definitions_missing = definitions.is_none();
-        let (instruments, needs) = self.plan(&line, &sources, definitions)?;
-        let connections = plan::connections(market, needs.streams.clone());
-        Ok(Prepared { line, rest, sources, instruments, needs, connections, definitions_missing })
+        Ok(Found { line, rest: Arc::new(rest), sources })
     }
 
-    /// The market's list, where it can be had in time.
-    async fn definitions(&self, line: &LineMarket, rest: &RestMarket) -> Option<Vec<Instrument>> {
-        let fetch = fetch_instruments(&*line.venue, line.market, rest);
-        let problem = match tokio::time::timeout(DEFINITIONS_LIMIT, fetch).await {
-            Ok(Ok((definitions, problems))) => {
-                for problem in problems {
-                    self.events.send(Severity::Warning, format!("{}: {problem}", line.label()));
-                }
-                return Some(definitions);
-            }
-            Ok(Err(error)) => format!(": {error}"),
-            Err(_) => String::new(),
-        };
-        let text = format!("{}: no definitions yet, capture starts without{problem}", line.label());
-        self.events.send(Severity::Warning, text);
-        None
+    /// What is recorded of a market, given its list where it could be had.
+    fn planned(&mut self, found: Found, list: Option<Vec<Instrument>>) -> Result<Prepared, StartError> {
+        let Found { line, rest, sources } = found;
+        let definitions_missing = list.is_none();
+        let (instruments, needs) = self.plan(&line, &sources, list)?;
+        let connections = plan::connections(line.market, needs.streams.clone());
+        Ok(Prepared { line, rest, sources, instruments, needs, connections, definitions_missing })
     }
 
     /// The instruments of all sources with their ids, and what they need.

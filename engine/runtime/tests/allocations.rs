@@ -8,7 +8,7 @@ use marketprism_core::record::*;
 use marketprism_core::ring::{WaitStrategy, ring, wakeup};
 use marketprism_core::venue::Continuity;
 use marketprism_log::BatchBuilder;
-use marketprism_runtime::normaliser::Normaliser;
+use marketprism_runtime::normaliser::{Normaliser, SnapshotCadence};
 use marketprism_runtime::outlet::{Lane, Outlet};
 
 thread_local! {
@@ -37,6 +37,11 @@ static ALLOCATOR: Counting = Counting;
 const ROUND: u64 = 1000;
 
 /// The path of one thread's worth of records: a ring, the normaliser, a ring, a batch.
+/// A book of a chained stream.
+const CHAINED: u32 = 2;
+/// Time between two snapshots of a book.
+const INTERVAL_NS: i64 = 1_000_000_000;
+
 struct Path {
     into: Outlet,
     normaliser_in: marketprism_core::ring::LineConsumer,
@@ -46,6 +51,7 @@ struct Path {
     batch: BatchBuilder,
     bytes: Vec<u8>,
     id: u64,
+    ticks_ns: i64,
 }
 
 impl Path {
@@ -53,8 +59,10 @@ impl Path {
         let (_, doorbell) = wakeup(WaitStrategy::Adaptive);
         let (first, normaliser_in) = ring(1 << 16);
         let (second, writer_in) = ring(1 << 16);
-        let mut normaliser = Normaliser::new();
-        normaliser.track_book(1, Continuity::Contiguous, false);
+        let cadence = SnapshotCadence { interval_ns: INTERVAL_NS, levels: 10 };
+        let mut normaliser = Normaliser::with_snapshots(cadence);
+        normaliser.track_book(1, Continuity::Contiguous, true);
+        normaliser.track_book(CHAINED, Continuity::Chained, true);
         let mut path = Path {
             into: Outlet::new(vec![Lane::new(first, doorbell.clone())]),
             normaliser_in,
@@ -64,6 +72,7 @@ impl Path {
             batch: BatchBuilder::new(),
             bytes: Vec::new(),
             id: 1,
+            ticks_ns: INTERVAL_NS,
         };
         let mut header = Header::new(Kind::BookSnapshot, 1, 1);
         (header.sequence, header.flags) = (1, flag::SNAPSHOT | flag::REST);
@@ -72,6 +81,16 @@ impl Path {
             (0..40).map(|n| Level { price: 1000 + if n < 20 { -n } else { n }, quantity: 5 }).collect();
         path.into.append(book.lines(), bytemuck::cast_slice(&levels));
         path
+    }
+
+    /// The same change of the chained book: the first message is its snapshot.
+    fn chained(&self) -> Book {
+        let is_first = self.id == 2;
+        let kind = if is_first { Kind::BookSnapshot } else { Kind::BookDelta };
+        let mut header = Header { sequence: self.id, ..Header::new(kind, CHAINED, self.id as i64) };
+        header.flags = if is_first { flag::SNAPSHOT } else { 0 };
+        let previous_id = if is_first { -1 } else { self.id as i64 - 1 };
+        Book { header, previous_id, bid_levels: 2, ask_levels: 1, ..Book::zeroed() }
     }
 
     fn round(&mut self) -> u64 {
@@ -95,9 +114,13 @@ impl Path {
                 Level { price: 1021 + touch, quantity: touch },
             ];
             self.into.append(book.lines(), bytemuck::cast_slice(&levels));
+            self.into.append(self.chained().lines(), bytemuck::cast_slice(&levels));
         }
         self.into.ring();
         self.normaliser_in.consume(usize::MAX, |record| self.normaliser.process(record, &mut self.between));
+        // Every interval of the books has passed.
+        self.ticks_ns += 2 * INTERVAL_NS;
+        self.normaliser.tick(self.ticks_ns, &mut self.between);
         let batch = &mut self.batch;
         let mut written = 0;
         self.writer_in.consume(usize::MAX, |record| {
@@ -118,7 +141,11 @@ fn a_warm_record_costs_no_allocation() {
     let before = ALLOCATIONS.with(Cell::get);
     let written: u64 = (0..20).map(|_| path.round()).sum();
     let allocations = ALLOCATIONS.with(Cell::get) - before;
-    assert_eq!(written, 20 * 3 * ROUND, "every record reaches the batch");
-    assert!(path.normaliser.valid_book(1).is_some(), "the deltas went through the book");
+    assert!(written > 20 * 4 * ROUND, "every record reaches the batch, and more are derived: {written}");
+    for book in [1, CHAINED] {
+        assert!(path.normaliser.valid_book(book).is_some(), "the deltas went through book {book}");
+    }
+    let counts = path.normaliser.counts();
+    assert!(counts.records[Kind::BookSnapshot as usize] > 40, "books were recorded: {counts:?}");
     assert_eq!(allocations, 0, "allocations for {written} warm records");
 }

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::{LocalSet, spawn_local};
 use tokio_rustls::TlsAcceptor;
 
@@ -26,6 +27,9 @@ const LONGEST_DRAIN: Duration = Duration::from_secs(5);
 /// Longest wait for an answer of the host's thread.
 const LONGEST_ANSWER: Duration = Duration::from_secs(5);
 
+/// Commands that may wait for the host's thread.
+const COMMANDS: usize = 64;
+
 /// Something to be done on the host's thread.
 type Command = Box<dyn FnOnce(&mut Core) + Send>;
 
@@ -35,7 +39,7 @@ pub struct Handle {
     port: u16,
     authority_pem: Option<String>,
     markets: Vec<String>,
-    commands: Option<UnboundedSender<Command>>,
+    commands: Option<Sender<Command>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -64,7 +68,7 @@ pub(crate) fn start<L>(config: &Config<L>, mut protocol: Box<dyn Protocol>) -> R
     let identity = if config.tls { Some(tls::identity()?) } else { None };
     let (acceptor, authority_pem) =
         identity.map(|identity| (identity.acceptor, identity.authority_pem)).unzip();
-    let (commands, inbox) = unbounded_channel();
+    let (commands, inbox) = channel(COMMANDS);
     let thread = std::thread::Builder::new()
         .name("simulator".to_owned())
         .spawn(move || LocalSet::new().block_on(&runtime, serve(core, listener, acceptor, inbox)))
@@ -105,7 +109,7 @@ async fn serve(
     core: Core,
     listener: TcpListener,
     acceptor: Option<TlsAcceptor>,
-    mut inbox: UnboundedReceiver<Command>,
+    mut inbox: Receiver<Command>,
 ) {
     let shared = Rc::new(RefCell::new(core));
     spawn_local(server::accept(shared.clone(), listener, acceptor));
@@ -236,7 +240,12 @@ impl Handle {
         let (reply, answer) = sync_channel(1);
         let command: Command = Box::new(move |core| question(core, reply));
         // A thread that ended has dropped the reply, which ends the wait.
-        let _ = self.commands.as_ref()?.send(command);
+        let commands = self.commands.as_ref()?;
+        let mut sent = commands.try_send(command);
+        while let Err(TrySendError::Full(command)) = sent {
+            std::thread::yield_now();
+            sent = commands.try_send(command);
+        }
         answer.recv_timeout(longest).ok()
     }
 }

@@ -201,7 +201,11 @@ impl Normaliser {
         let Some(tracked) = self.state(book.header.instrument).book.as_deref_mut() else { return };
         if book.header.sequence > tracked.delta_id {
             tracked.delta_id = book.header.sequence;
-            self.pass(RecordRef::Book(book, levels), out);
+            if tracked.is_sound() {
+                self.pass(RecordRef::Book(book, levels), out);
+            } else {
+                self.pass_invalid(book, levels, out);
+            }
         } else {
             self.counts.duplicates += 1;
         }
