@@ -478,6 +478,9 @@ impl Fields<'_> {
         self.object.text("reason", &String::from_utf8_lossy(reason));
         self.object.text("frame", &String::from_utf8_lossy(frame));
         self.object.number("frame_bytes", raw.frame_bytes);
+        if raw.offset != 0 {
+            self.object.number("offset", raw.offset);
+        }
         if raw.connection != 0 {
             self.object.id("connection", raw.connection);
         }

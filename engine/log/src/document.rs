@@ -109,7 +109,7 @@ fn records_are_as_the_document_says() {
     check!(Definition, header body reserved);
     check!(Session, header body connection event reserved);
     check!(Gap, header from_id to_id from_ns stream reason repaired reserved records);
-    check!(Raw, header body connection reason_bytes frame_bytes reserved);
+    check!(Raw, header body connection reason_bytes frame_bytes offset reserved);
     check!(DetailedTrade, trade mark_price index_price implied_volatility trade_id volatility_exponent
         liquidation block combo reserved);
     check!(Greeks, header delta gamma vega theta rho delta_bs gamma_bs vega_bs theta_bs mark_volatility

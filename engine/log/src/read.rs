@@ -1,11 +1,13 @@
 //! Reading a whole log.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+use marketprism_core::InstrumentId;
 use marketprism_core::instrument::Registry;
-use marketprism_core::record::RecordRef;
+use marketprism_core::record::{Kind, RecordRef};
 
 use crate::error::{LogError, Problem};
 use crate::format::{BatchKind, segment_name};
@@ -32,6 +34,10 @@ pub struct Selection {
     pub from_ns: i64,
     /// The receive time from which on records are left out, nanoseconds since the Unix epoch.
     pub end_ns: i64,
+    /// Only records of these instruments; `None`: of all.
+    pub instruments: Option<BTreeSet<InstrumentId>>,
+    /// Only these kinds; `None`: all.
+    pub kinds: Option<BTreeSet<Kind>>,
     /// Whether checksums are compared. Without, reading is safe but a flipped bit goes unnoticed.
     pub checksums: bool,
 }
@@ -43,6 +49,8 @@ impl Default for Selection {
             end_sequence: u64::MAX,
             from_ns: i64::MIN,
             end_ns: i64::MAX,
+            instruments: None,
+            kinds: None,
             checksums: true,
         }
     }
@@ -57,9 +65,13 @@ impl Selection {
             && header.first_receive_ns < self.end_ns
     }
 
-    fn takes(&self, sequence: u64, receive_ns: i64) -> bool {
+    fn takes(&self, sequence: u64, record: RecordRef<'_>) -> bool {
+        let header = record.header();
+        let is_kind = |kinds: &BTreeSet<Kind>| record.kind().is_some_and(|kind| kinds.contains(&kind));
         (self.from_sequence..self.end_sequence).contains(&sequence)
-            && (self.from_ns..self.end_ns).contains(&receive_ns)
+            && (self.from_ns..self.end_ns).contains(&header.receive_ns)
+            && self.instruments.as_ref().is_none_or(|wanted| wanted.contains(&header.instrument))
+            && self.kinds.as_ref().is_none_or(is_kind)
     }
 }
 
@@ -105,6 +117,20 @@ impl LogReader {
         self.segments.iter().map(|first| self.directory.join(segment_name(*first))).collect()
     }
 
+    /// All instruments of the log, as they were defined last.
+    pub fn registry(&self) -> Result<Registry, LogError> {
+        let mut registry = Registry::default();
+        // A dictionary repeats everything that was defined before; the newest may be damaged or not written yet.
+        let newest = self.segments.iter().rev().take(2).next_back().copied().unwrap_or(0);
+        self.walk(&Selection { from_sequence: newest, ..Selection::default() }, |piece| {
+            if let Piece::Batch(_, batch) = piece {
+                restore(&mut registry, batch);
+            }
+            ControlFlow::Continue(())
+        })?;
+        Ok(registry)
+    }
+
     /// Hands the selected records to `f` in capture order, each with its capture sequence and the instruments as they were
     /// defined at that point, until `f` breaks. Damage is reported and skipped.
     pub fn for_each(
@@ -131,7 +157,7 @@ impl LogReader {
                 if let RecordRef::Definition(definition, json) = record {
                     restore_one(&mut registry, definition, json);
                 }
-                if selection.takes(sequence, record.header().receive_ns) {
+                if selection.takes(sequence, record) {
                     report.records += 1;
                     report.next_sequence = sequence + 1;
                     f(sequence, record, &registry)?;

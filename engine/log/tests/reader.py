@@ -67,7 +67,7 @@ KINDS = [
     ("definitions", "instrument", HEADER + BODY + "24x"),
     ("sessions", "session", HEADER + BODY + "connection:I event:B 19x"),
     ("gaps", "gap", HEADER + "from_id:Q to_id:Q from_ns:q stream:B reason:B repaired:B 1x records:I"),
-    ("raws", "raw", HEADER + BODY + "connection:I reason_bytes:I frame_bytes:I 12x"),
+    ("raws", "raw", HEADER + BODY + "connection:I reason_bytes:I frame_bytes:I offset:I 8x"),
     ("detailed_trades", "trade", TRADE + " mark_price:q index_price:q iv:q trade_id:24s iv_exponent:b "
      "liquidation:B block:B combo:B 12x"),
     ("greeks", "greeks", HEADER + " ".join(name + ":q" for name in GREEKS) + " exponents:16s 16x"),

@@ -498,7 +498,8 @@ fn keep_raw(outlet: &mut Outlet, connection: &Connection, receive_ns: i64, reaso
         connection: connection.id,
         reason_bytes: reason.len() as u32,
         frame_bytes: u32::try_from(frame.len()).unwrap_or(u32::MAX),
-        reserved: [0; 12],
+        offset: 0,
+        reserved: [0; 8],
     };
     outlet.append(record.lines(), &body);
 }

@@ -158,7 +158,8 @@ pub fn notes_of_all_kinds(take: Take<'_>) {
         connection: 2,
         reason_bytes: 8,
         frame_bytes: 900,
-        reserved: [0; 12],
+        offset: 0,
+        reserved: [0; 8],
         ..filled(1, 404)
     };
     take(RecordRef::Raw(&raw, frame));

@@ -53,6 +53,10 @@ pub enum SessionEvent {
     Started = 5,
     /// The recorder stopped cleanly.
     Stopped = 6,
+    /// What the recorder knows of one stream of the segment that ends here.
+    Coverage = 7,
+    /// What a normaliser was told besides frames, where all frames are kept.
+    Input = 8,
 }
 
 impl SessionEvent {
@@ -65,6 +69,8 @@ impl SessionEvent {
             4 => Some("refused"),
             5 => Some("started"),
             6 => Some("stopped"),
+            7 => Some("coverage"),
+            8 => Some("input"),
             _ => None,
         }
     }
@@ -133,7 +139,7 @@ impl GapReason {
     }
 }
 
-/// A frame kept verbatim; the body is the reason (UTF-8) and then the frame.
+/// A frame kept verbatim, or a part of one; the body is the reason (UTF-8) and then the frame's bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C, align(64))]
 pub struct Raw {
@@ -147,8 +153,10 @@ pub struct Raw {
     pub reason_bytes: u32,
     /// Bytes of the whole frame; the body may hold fewer.
     pub frame_bytes: u32,
+    /// Where in the frame the bytes of the body begin: above 0 for the further parts of a long frame.
+    pub offset: u32,
     /// Zero.
-    pub reserved: [u8; 12],
+    pub reserved: [u8; 8],
 }
 record!(Raw, Kind::Raw);
 
