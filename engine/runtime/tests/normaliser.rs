@@ -235,6 +235,17 @@ fn deltas_are_not_held_for_ever() {
 }
 
 #[test]
+fn a_hole_behind_deltas_that_were_given_out_without_a_snapshot_is_reported() {
+    let mut bench = Bench::new();
+    bench.delta(BOOK, 5, 6, ABSENT);
+    bench.delta(OTHER, 15, 16, 10);
+    bench.normaliser.tick(bench.now + LONGEST_HOLD_NS, &mut bench.out);
+    bench.delta(BOOK, 9, 10, ABSENT);
+    bench.delta(OTHER, 25, 26, 20);
+    assert_eq!(bench.taken(), ["delta! 6", "delta! 16", "gap sequence 7..8", "gap sequence 17..20"]);
+}
+
+#[test]
 fn a_lost_connection_makes_the_book_invalid_at_once_and_keeps_what_was_held() {
     let mut bench = Bench::new();
     bench.delta(BOOK, 5, 6, ABSENT);

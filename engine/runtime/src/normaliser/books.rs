@@ -182,6 +182,9 @@ impl Normaliser {
             DeltaStep::Unusable(_) | DeltaStep::NoBook | DeltaStep::ChecksumMismatch { .. } => {
                 self.invalidate(instrument, out);
                 self.pass_invalid(book, levels, out);
+                if let Some(tracked) = self.state(instrument).book.as_deref_mut() {
+                    tracked.last_id = tracked.last_id.max(book.header.sequence);
+                }
                 self.want_snapshot(instrument, book.header.receive_ns);
             }
         }
@@ -236,13 +239,13 @@ impl Normaliser {
         }
     }
 
-    /// Reports the ids between the last delta seen and this one, where some are missing: because the rule says
-    /// so (`broken`), or because the stream was interrupted.
+    /// Reports the ids between the last delta seen and this one, where some are missing: by the rule of the book
+    /// (`broken`), after an interruption, or because those before were given out already and the book cannot tell.
     fn report_book_hole(&mut self, book: &Book, broken: Option<GapReason>, out: &mut dyn Sink) {
         let state = self.state(book.header.instrument);
         let cause = state.interrupted[Kind::BookDelta as usize].take();
         let seen = state.book.as_deref().map_or(0, |tracked| tracked.last_id);
-        if seen == 0 || (broken.is_none() && cause.is_none()) {
+        if seen == 0 {
             return;
         }
         let before = match book.previous_id {
