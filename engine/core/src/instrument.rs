@@ -244,6 +244,11 @@ impl SymbolTable {
         self.table.find(hash, |(name, _)| **name == *symbol).map(|(_, id)| *id)
     }
 
+    /// All names, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], InstrumentId)> {
+        self.table.iter().map(|(name, id)| (&**name, *id))
+    }
+
     /// Number of names.
     pub fn len(&self) -> usize {
         self.table.len()

@@ -7,7 +7,8 @@ use crate::instrument::{Instrument, InstrumentId, SymbolTable};
 use crate::record::{Kind, Sink};
 
 /// How a book's messages prove that none is missing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Continuity {
     /// Ids are contiguous: each delta's first id is the last id before it plus one. A snapshot with id L is
     /// bridged by the delta that covers L + 1; deltas up to L are part of it. (Binance spot.)

@@ -1,7 +1,10 @@
-//! Sealed segments rewritten: the same records in larger batches, compressed.
+//! Sealed segments rewritten: the same records in larger batches, clustered by instrument and kind, and compressed.
 //!
-//! A live batch holds what came in half a millisecond. 1 MiB of records at a time need a quarter less space with zstd than
-//! batches of 4 KiB, and larger ones gain nothing more.
+//! A live batch holds what came in half a millisecond, and of each symbol a record or two.
+//!
+//! Memory while a segment is rewritten: the gathered records of a batch, 24 bytes for each to sort them, and what they
+//! are stored in; twice [`BATCH_BYTES`] at most. While the file is read back, a decoded batch. The pages of the two mapped
+//! files come on top, which the system takes back when it needs them.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -10,7 +13,8 @@ use std::path::{Path, PathBuf};
 use crc32c::crc32c_append;
 use marketprism_core::record::{Body, Book, Definition, Raw, RecordRef, Session};
 
-use crate::batch::{BatchBuilder, BatchInfo};
+use crate::batch::BatchBuilder;
+use crate::cluster::encode::{ClusterBuilder, bytes_of};
 use crate::codec;
 use crate::directory::sync_directory;
 use crate::error::{LogError, Problem};
@@ -19,8 +23,10 @@ use crate::map::Segment;
 use crate::segment::SegmentWriter;
 use crate::view::BatchView;
 
-/// Records are gathered until their batch has this size, bytes.
-const BATCH_BYTES: usize = 1 << 20;
+/// Records are gathered until they take this much memory, bytes. A batch decodes to a little less. Twice of it makes a
+/// log of 500 instruments 9 % shorter and one of 50 not, at twice the memory; and whoever reads all records of a batch
+/// wants them in a cache.
+const BATCH_BYTES: usize = 16 << 20;
 
 /// A segment that was rewritten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +40,7 @@ pub struct Compaction {
 /// Rewrites a sealed segment compressed, and puts the new file in the place of the old one once it was read back and holds
 /// the same records. `None` where there is nothing to do: it was removed, is not sealed, has no records, or all are compressed.
 ///
-/// `go_on` is asked every few milliseconds; where it says no the segment stays as it is, and the answer is `None`.
+/// `go_on` is asked every few milliseconds while writing and with every batch while reading back; where it says no the segment stays as it is, and the answer is `None`.
 /// A damaged segment is an error and stays as it is. Only the holder of the log's lock may call this. Readers that have the
 /// old file mapped are not disturbed.
 pub fn compact(path: &Path, go_on: impl Fn() -> bool) -> Result<Option<Compaction>, LogError> {
@@ -43,7 +49,7 @@ pub fn compact(path: &Path, go_on: impl Fn() -> bool) -> Result<Option<Compactio
         Err(LogError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    if !is_worthwhile(&segment) {
+    if !is_worthwhile(&segment) || !go_on() {
         return Ok(None);
     }
     let mut temporary = path.as_os_str().to_owned();
@@ -118,9 +124,13 @@ fn rewrite(segment: &Segment, temporary: &Path, go_on: &dyn Fn() -> bool) -> Res
         if batch.kind() != BatchKind::Data || batch.header().first_sequence != output.next_sequence() {
             return Err(refused(segment, format!("the batch at byte {} is out of order", batch.offset())));
         }
-        output.append(&batch)?;
+        if !output.append(&batch, go_on)? {
+            return Ok(false);
+        }
     }
-    output.flush()?;
+    if !output.flush(go_on)? {
+        return Ok(false);
+    }
     let footer = segment.footer().transpose().map_err(damaged)?;
     if footer.is_none_or(|footer| footer.end_sequence != output.next_sequence()) {
         return Err(refused(segment, "its end is not where its trailer says"));
@@ -133,26 +143,25 @@ fn rewrite(segment: &Segment, temporary: &Path, go_on: &dyn Fn() -> bool) -> Res
 struct Output {
     file: File,
     segment: SegmentWriter,
-    builder: BatchBuilder,
-    archived: Vec<u8>,
-    compressed: Vec<u8>,
+    builder: ClusterBuilder,
+    bytes: Vec<u8>,
 }
 
 impl Output {
     /// Begins with the header and a dictionary of the same definitions.
     fn create(path: &Path, header: FileHeader, dictionary: &BatchView<'_>) -> Result<Output, LogError> {
-        let (mut builder, mut archived, mut compressed) = (BatchBuilder::new(), Vec::new(), Vec::new());
+        let (mut definitions, mut archived, mut bytes) = (BatchBuilder::new(), Vec::new(), Vec::new());
         for (_, record) in dictionary.records() {
-            builder.push(record).map_err(|error| not_compacted(path, error))?;
+            definitions.push(record).map_err(|error| not_compacted(path, error))?;
         }
-        builder.finish_as(BatchKind::Dictionary, header.first_sequence, &mut archived)?;
-        codec::compress(&archived, &mut compressed).map_err(|what| not_compacted(path, what))?;
-        let file = File::create(path).map_err(|error| LogError::io("create", path, error))?;
-        let segment = SegmentWriter::new(path, header, (HEADER_BYTES + compressed.len()) as u64);
-        let mut output = Output { file, segment, builder, archived, compressed };
-        write(&mut output.file, path, bytemuck::bytes_of(&header))?;
-        write(&mut output.file, path, &output.compressed)?;
-        Ok(output)
+        definitions.finish_as(BatchKind::Dictionary, header.first_sequence, &mut archived)?;
+        codec::compress(&archived, &mut bytes).map_err(|what| not_compacted(path, what))?;
+        let mut file = File::create(path).map_err(|error| LogError::io("create", path, error))?;
+        write(&mut file, path, bytemuck::bytes_of(&header))?;
+        write(&mut file, path, &bytes)?;
+        let segment = SegmentWriter::new(path, header, (HEADER_BYTES + bytes.len()) as u64);
+        let builder = ClusterBuilder::new(BATCH_BYTES).map_err(|error| not_compacted(path, error))?;
+        Ok(Output { file, segment, builder, bytes })
     }
 
     /// The capture sequence of the next record.
@@ -160,34 +169,35 @@ impl Output {
         self.segment.next_sequence() + u64::from(self.builder.records())
     }
 
-    fn append(&mut self, batch: &BatchView<'_>) -> Result<(), LogError> {
+    /// False where `go_on` said no.
+    fn append(&mut self, batch: &BatchView<'_>, go_on: &dyn Fn() -> bool) -> Result<bool, LogError> {
         for (_, record) in batch.records() {
-            self.builder.push(record).map_err(|error| not_compacted(self.segment.path(), error))?;
-            if self.builder.bytes_estimate() >= BATCH_BYTES {
-                self.flush()?;
+            if self.builder.bytes() + bytes_of(record) > BATCH_BYTES && !self.flush(go_on)? {
+                return Ok(false);
             }
+            self.builder.push(record);
         }
-        Ok(())
+        Ok(true)
     }
 
-    /// Writes the records gathered so far.
-    fn flush(&mut self) -> Result<(), LogError> {
-        if self.builder.is_empty() {
-            return Ok(());
+    /// Writes the records gathered so far. False where `go_on` said no.
+    fn flush(&mut self, go_on: &dyn Fn() -> bool) -> Result<bool, LogError> {
+        if self.builder.records() == 0 {
+            return Ok(true);
         }
-        let info = self.builder.finish(self.segment.next_sequence(), &mut self.archived)?;
         let path = self.segment.path();
-        codec::compress(&self.archived, &mut self.compressed).map_err(|what| not_compacted(path, what))?;
-        write(&mut self.file, path, &self.compressed)?;
-        self.segment.commit(&BatchInfo { bytes: self.compressed.len() as u32, ..info });
-        Ok(())
+        let finished = self.builder.finish(self.segment.next_sequence(), &mut self.bytes, go_on);
+        let Some(info) = finished.map_err(|what| not_compacted(path, what))? else { return Ok(false) };
+        write(&mut self.file, path, &self.bytes)?;
+        self.segment.commit(&info);
+        Ok(true)
     }
 
     /// Writes the footer and waits until everything has reached the disk.
     fn seal(&mut self) -> Result<(), LogError> {
-        self.segment.seal(&mut self.archived)?;
+        self.segment.seal(&mut self.bytes)?;
         let path = self.segment.path();
-        write(&mut self.file, path, &self.archived)?;
+        write(&mut self.file, path, &self.bytes)?;
         self.file.sync_all().map_err(|error| LogError::io("synchronise", path, error))
     }
 }

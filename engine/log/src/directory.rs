@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use marketprism_core::clock::wall_ns;
 use marketprism_core::instrument::Registry;
 
+use crate::cursor::cursors;
 use crate::error::LogError;
 use crate::format::{FileHeader, segment_name};
 use crate::lock::Lock;
@@ -23,8 +24,7 @@ pub struct LogOptions {
     pub segment_age_ns: i64,
     /// Number of this run, kept in each segment; by default the time of the start.
     pub run_id: u64,
-    /// Capture sequences below this are never given again, even where their records are gone. A follower that has
-    /// delivered further than the disk remembers (after a power failure) needs it.
+    /// Capture sequences below this are never given again, even where their records are gone.
     pub minimum_sequence: u64,
     /// Whether the directory is synchronised when a segment is created, so that its name survives a power failure.
     pub sync_directory: bool,
@@ -84,7 +84,7 @@ impl Log {
         let lock = Lock::take(directory)?;
         let found = recover::recover(directory)?;
         let on_disk = found.end_sequence.unwrap_or(0).max(found.highest_name);
-        let opened_at = on_disk.max(options.minimum_sequence);
+        let opened_at = on_disk.max(options.minimum_sequence).max(delivered(directory)?);
         let found_end = found.end_sequence.unwrap_or(opened_at);
         let recovery = Recovery {
             segments: recover::list(directory)?.len() as u64,
@@ -144,6 +144,17 @@ impl Log {
         }
         self.next_sequence = first_sequence;
         Ok(SegmentFile { file, writer, head })
+    }
+}
+
+/// The highest sequence that a follower's cursor names. A follower may have delivered further than the disk remembers after a
+/// power failure, and must not take the records that come for those that it has. A cursor that is damaged keeps no
+/// recorder from starting.
+fn delivered(directory: &Path) -> Result<u64, LogError> {
+    match cursors(directory) {
+        Ok(followers) => Ok(followers.iter().map(|follower| follower.sequence).max().unwrap_or(0)),
+        Err(LogError::DamagedCursor { .. }) => Ok(0),
+        Err(error) => Err(error),
     }
 }
 

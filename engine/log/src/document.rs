@@ -5,7 +5,9 @@ use std::mem::offset_of;
 
 use marketprism_core::record::*;
 
+use crate::cluster::{ClusterDirectory, ClusterEntry};
 use crate::columns::{ArchivedColumns, ArchivedIndex, IndexEntry};
+use crate::cursor::CursorFile;
 use crate::format::{BatchHeader, FileHeader, Trailer, VERSION};
 
 const DOCUMENT: &str = include_str!("../FORMAT.md");
@@ -70,7 +72,11 @@ fn headers_are_as_the_document_says() {
     check!(FileHeader, magic version reserved created_ns run_id first_sequence previous_end reserved_end checksum);
     check!(BatchHeader, magic version codec kind body_bytes decoded_bytes records first_sequence
         first_receive_ns last_receive_ns reserved body_checksum checksum);
+    check!(CursorFile, "Cursor", magic version reserved sequence reserved_end checksum);
     check!(Trailer, magic version reserved footer_offset file_bytes end_sequence reserved_end checksum);
+    check!(ClusterDirectory, clusters entries_checksum reserved checksum);
+    check!(ClusterEntry, first_instrument last_instrument kinds records first_receive_ns last_receive_ns offset
+        stored_bytes archive_bytes position_bytes checksum reserved);
     check!(IndexEntry, offset first_sequence first_receive_ns last_receive_ns records bytes kinds reserved);
     assert!(DOCUMENT.starts_with(&format!("# The segment log, format version {VERSION}\n")));
 }

@@ -74,6 +74,21 @@ pub enum LogError {
         /// What is wrong with it, or with what was made of it.
         what: String,
     },
+    /// A cursor cannot have this name.
+    #[error("{name:?} cannot name a cursor: write 1 to 64 letters, digits, - or _")]
+    CursorName {
+        /// The name.
+        name: String,
+    },
+    /// A follower's cursor cannot be read.
+    #[error(
+        "{path} is damaged: it does not say what its follower has delivered; remove it where everything that is kept \
+         may be delivered again"
+    )]
+    DamagedCursor {
+        /// The cursor's file.
+        path: PathBuf,
+    },
     /// An archive could not be made: it would be longer than the format allows.
     #[error("a batch of {records} records is too large for the format: finish batches earlier")]
     TooLarge {

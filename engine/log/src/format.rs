@@ -9,7 +9,7 @@
 //! | [`Trailer`] (only once sealed) | 64 |
 //!
 //! A batch is a [`BatchHeader`] of 64 bytes and a body, padded with zeros to a multiple of 64. The body is stored as
-//! it is or compressed ([`Codec`]), and one segment may hold both.
+//! it is, compressed, or clustered ([`Codec`]), and one segment may hold all of these.
 //! The body's checksum covers the padding; each header has its own checksum over its first 60 bytes. A flipped bit
 //! anywhere in a segment is therefore noticed.
 
@@ -93,6 +93,9 @@ pub enum Codec {
     None = 0,
     /// One zstd frame.
     Zstd = 1,
+    /// Records grouped by instrument and kind, each group a zstd frame, behind a directory: see
+    /// [`cluster`](mod@crate::cluster).
+    Clustered = 2,
 }
 
 impl Codec {
@@ -101,6 +104,7 @@ impl Codec {
         match number {
             0 => Some(Codec::None),
             1 => Some(Codec::Zstd),
+            2 => Some(Codec::Clustered),
             _ => None,
         }
     }
@@ -169,7 +173,7 @@ pub struct BatchHeader {
     pub kind: u8,
     /// Bytes of the body as stored, without padding.
     pub body_bytes: u32,
-    /// Bytes of the body once decoded; equal to `body_bytes` without a codec.
+    /// Bytes of the body once decoded, without directory and padding; equal to `body_bytes` without a codec.
     pub decoded_bytes: u32,
     /// Number of records.
     pub records: u32,
@@ -213,12 +217,13 @@ const _: () = assert!(size_of::<FileHeader>() == HEADER_BYTES);
 const _: () = assert!(size_of::<BatchHeader>() == HEADER_BYTES);
 const _: () = assert!(size_of::<Trailer>() == HEADER_BYTES);
 
-fn sealed_checksum<T: Pod>(header: &T) -> u32 {
+/// The checksum of a 64-byte struct that ends with it.
+pub(crate) fn sealed_checksum<T: Pod>(header: &T) -> u32 {
     checksum(&bytemuck::bytes_of(header)[..CHECKED_BYTES])
 }
 
 /// Reads one of the 64-byte structs; `None` where the magic, the length or the checksum is wrong.
-fn read_checked<T: Pod>(bytes: &[u8], magic: &[u8; 8]) -> Option<T> {
+pub(crate) fn read_checked<T: Pod>(bytes: &[u8], magic: &[u8; 8]) -> Option<T> {
     let bytes = bytes.get(..HEADER_BYTES)?;
     if !bytes.starts_with(magic) {
         return None;

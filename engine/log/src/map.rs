@@ -1,18 +1,20 @@
 //! One segment, mapped.
 
+use std::collections::VecDeque;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use marketprism_core::record::Line;
 use memmap2::{Mmap, MmapOptions};
 use rkyv::rancor::Failure;
 
-use crate::codec;
+use crate::cluster::decode as clustered;
+use crate::codec::{self, Decoder};
 use crate::columns::{ArchivedIndex, IndexEntry};
 use crate::error::{LogError, Problem};
 use crate::format::{
-    ALIGNMENT, BatchHeader, BatchKind, FileHeader, HEADER_BYTES, KINDS, Trailer, checksum, padded,
+    ALIGNMENT, BatchHeader, BatchKind, Codec, FileHeader, HEADER_BYTES, KINDS, Trailer, checksum, padded,
 };
+use crate::selection::Selection;
 use crate::tail::{self, Extent};
 use crate::view::BatchView;
 
@@ -92,19 +94,17 @@ impl Segment {
 
     /// Dictionary and data batches in file order, their checksums compared.
     pub fn batches(&self) -> Batches<'_> {
-        Batches {
-            name: &self.name,
-            bytes: self.bytes(),
-            position: HEADER_BYTES,
-            end: self.end(),
-            check: true,
-            decoded: Vec::new(),
-        }
+        self.selected(Selection::default())
     }
 
     /// The same without a look at the checksums of bodies. Still safe on any bytes, but a flipped bit goes unnoticed.
     pub fn batches_unchecked(&self) -> Batches<'_> {
-        Batches { check: false, ..self.batches() }
+        self.selected(Selection { checksums: false, ..Selection::default() })
+    }
+
+    /// Dictionary and data batches; of clustered ones only the clusters that can hold wanted records, or definitions.
+    pub fn selected(&self, selection: Selection) -> Batches<'_> {
+        Batches { end: self.end(), selection, ..Batches::over(&self.name, self.bytes()) }
     }
 
     /// The index of a sealed segment; `None` where it is not sealed, the error where the footer is damaged.
@@ -118,16 +118,28 @@ impl Segment {
         Some(read_footer(bytes, &trailer).map_err(damaged))
     }
 
-    /// The latest receive time in it, nanoseconds since the Unix epoch: by its footer, or where there is none by the headers
-    /// of its batches. `None` where it has no record.
-    pub fn last_receive_ns(&self) -> Option<i64> {
+    /// The earliest and latest receive time in it, nanoseconds since the Unix epoch: by its footer, or where there is none by
+    /// the headers of its batches. `None` where it has no record.
+    pub fn receive_times(&self) -> Option<(i64, i64)> {
+        let widest = |one: (i64, i64), other: (i64, i64)| (one.0.min(other.0), one.1.max(other.1));
         if let Some(Ok(footer)) = self.footer() {
-            return footer.entries.iter().map(|entry| entry.last_receive_ns).max();
+            let times = footer.entries.iter().map(|entry| (entry.first_receive_ns, entry.last_receive_ns));
+            return times.reduce(widest);
         }
+        let headers = self.data_headers().flatten();
+        headers.map(|header| (header.first_receive_ns, header.last_receive_ns)).reduce(widest)
+    }
+
+    /// The headers of its data batches, or what is wrong between them.
+    pub(crate) fn data_headers(&self) -> impl Iterator<Item = Result<BatchHeader, Problem>> {
         let mut batches = self.batches_unchecked();
-        let stored = std::iter::from_fn(|| batches.next_stored()).flatten();
-        let data = stored.filter(|stored| stored.header.kind == BatchKind::Data as u8);
-        data.map(|stored| stored.header.last_receive_ns).max()
+        let headers = std::iter::from_fn(move || Some(batches.next_stored()?.map(|stored| stored.header)));
+        headers.filter(|header| header.as_ref().map_or(true, |header| header.kind == BatchKind::Data as u8))
+    }
+
+    /// The latest receive time in it, as [`receive_times`](Self::receive_times) gives it.
+    pub fn last_receive_ns(&self) -> Option<i64> {
+        self.receive_times().map(|(_, last)| last)
     }
 
     /// Where batches end: at the trailer or at the end of what is whole.
@@ -155,7 +167,7 @@ fn read_footer<'a>(bytes: &'a [u8], trailer: &Trailer) -> Result<Footer<'a>, &'s
     if header.kind != BatchKind::Footer as u8 || checksum(body) != header.body_checksum {
         return Err("the footer is damaged");
     }
-    let body = body.get(..header.body_bytes as usize).unwrap_or_default();
+    let body = without_padding(body, &header);
     let index = rkyv::access::<ArchivedIndex, Failure>(body)
         .map_err(|Failure| "the footer is not a valid archive")?;
     Ok(Footer {
@@ -175,33 +187,56 @@ fn body_of<'a>(batch: &'a [u8], header: &BatchHeader) -> Option<&'a [u8]> {
 /// The batches of a segment, one after the other. After damage it goes on at the next batch whose header is valid.
 ///
 /// A batch that is stored as it is is read in place, a compressed one is decoded into memory that the next one reuses.
-#[derive(Clone, Debug)]
+/// Of a clustered batch with damage what is whole comes first, then what is wrong.
 pub struct Batches<'a> {
     name: &'a str,
     bytes: &'a [u8],
     position: usize,
     end: usize,
-    check: bool,
-    decoded: Vec<Line>,
+    selection: Selection,
+    decoder: Decoder,
+    /// What is wrong with the batch that was read last.
+    problems: VecDeque<Problem>,
+    bytes_read: u64,
 }
 
 /// A batch as it lies in the file.
 pub(crate) struct Stored<'a> {
     pub(crate) header: BatchHeader,
     position: usize,
-    /// Without padding.
+    /// With padding.
     body: &'a [u8],
 }
 
 impl<'a> Batches<'a> {
     /// The batches in the bytes of a whole unsealed segment, which must be aligned to 64 bytes.
     pub fn over(name: &'a str, bytes: &'a [u8]) -> Batches<'a> {
-        Batches { name, bytes, position: HEADER_BYTES, end: bytes.len(), check: true, decoded: Vec::new() }
+        Batches {
+            name,
+            bytes,
+            position: HEADER_BYTES,
+            end: bytes.len(),
+            selection: Selection::default(),
+            decoder: Decoder::default(),
+            problems: VecDeque::new(),
+            bytes_read: 0,
+        }
     }
 
     /// Goes on at a place in the file that is known to be the start of a batch (from a footer).
     pub fn seek(&mut self, offset: u64) {
-        self.position = usize::try_from(offset).unwrap_or(usize::MAX).next_multiple_of(ALIGNMENT);
+        let position = usize::try_from(offset).unwrap_or(usize::MAX).checked_next_multiple_of(ALIGNMENT);
+        self.position = position.unwrap_or(usize::MAX);
+    }
+
+    /// Where the next batch begins, bytes from the start of the file.
+    pub(crate) fn offset(&self) -> u64 {
+        self.position as u64
+    }
+
+    /// Bytes of the batches that were looked at so far.
+    pub(crate) fn bytes_read(&self) -> u64 {
+        self.bytes_read
     }
 
     /// The batch at a place, by its header alone.
@@ -249,7 +284,8 @@ impl<'a> Batches<'a> {
             let Some((header, body)) = self.at(position) else {
                 return Some(Err(self.skip_damage()));
             };
-            if self.check && checksum(body) != header.body_checksum {
+            let has_own_checksums = header.codec == Codec::Clustered as u8;
+            if self.selection.checksums && !has_own_checksums && checksum(body) != header.body_checksum {
                 self.position = self.after_damage(position, &header);
                 let what = format!(
                     "batch of {} records from sequence {} is damaged: wrong checksum",
@@ -259,22 +295,45 @@ impl<'a> Batches<'a> {
             }
             self.position = position + header.total_bytes();
             if header.kind != BatchKind::Footer as u8 {
-                let body = body.get(..header.body_bytes as usize).unwrap_or_default();
                 return Some(Ok(Stored { header, position, body }));
             }
         }
         None
     }
 
+    /// What is wrong with the batch that was read last, for those who do not read on.
+    pub fn take_problems(&mut self) -> Vec<Problem> {
+        self.problems.drain(..).collect()
+    }
+
     /// The next dictionary or data batch; `None` at the end.
     pub fn next_batch(&mut self) -> Option<Result<BatchView<'_>, Problem>> {
+        if let Some(problem) = self.problems.pop_front() {
+            return Some(Err(problem));
+        }
         let Stored { header, position, body } = match self.next_stored()? {
             Ok(stored) => stored,
             Err(problem) => return Some(Err(problem)),
         };
-        let view = codec::decode(&header, body, &mut self.decoded)
-            .and_then(|body| Ok(BatchView::new(header, position as u64, body)?));
-        let invalid = |what| Problem::new(self.name, position as u64, format!("batch is not valid: {what}"));
+        let offset = position as u64;
+        let invalid = |what| Problem::new(self.name, offset, format!("batch is not valid: {what}"));
+        if header.codec != Codec::Clustered as u8 {
+            self.bytes_read += header.total_bytes() as u64;
+            let view = codec::decode(&header, without_padding(body, &header), &mut self.decoder)
+                .and_then(|body| Ok(BatchView::new(header, offset, body)?));
+            return Some(view.map_err(invalid));
+        }
+        let mut decoded = clustered::Decoded::default();
+        let view = clustered::decode(header, offset, body, &self.selection, &mut self.decoder, &mut decoded);
+        self.bytes_read += (HEADER_BYTES + decoded.bytes_read) as u64;
+        for (place, what) in decoded.damage {
+            let place = offset + HEADER_BYTES as u64 + place;
+            self.problems.push_back(Problem::new(self.name, place, what));
+        }
         Some(view.map_err(invalid))
     }
+}
+
+fn without_padding<'a>(body: &'a [u8], header: &BatchHeader) -> &'a [u8] {
+    body.get(..header.body_bytes as usize).unwrap_or_default()
 }

@@ -38,7 +38,7 @@ pub(crate) struct Found {
 }
 
 /// The names in a directory, without those that are no text.
-fn file_names(directory: &Path) -> Result<Vec<String>, LogError> {
+pub(crate) fn file_names(directory: &Path) -> Result<Vec<String>, LogError> {
     let failed = |error| LogError::io("list", directory, error);
     let mut names = Vec::new();
     for entry in fs::read_dir(directory).map_err(failed)? {

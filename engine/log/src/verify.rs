@@ -5,6 +5,7 @@ mod chain;
 mod levels;
 mod link;
 mod rebuild;
+mod runs;
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
@@ -17,6 +18,7 @@ use marketprism_core::record::{Gap, Header, Kind, RecordRef, flag};
 use serde::Serialize;
 
 use crate::columns::IndexEntry;
+use crate::coverage::{Coverage, CoverageSummary, StoredLedger, StreamCoverage, by_stream};
 use crate::error::{LogError, Problem};
 use crate::format::BatchKind;
 use crate::map::Segment;
@@ -26,7 +28,10 @@ use crate::view::BatchView;
 
 use book::BookChain;
 use chain::IdChain;
+pub(crate) use chain::uncovered;
+pub(crate) use link::Link;
 use rebuild::rebuild;
+use runs::Runs;
 
 /// Most problems that are kept one by one; the rest is counted.
 const MAX_PROBLEMS: usize = 1000;
@@ -51,6 +56,11 @@ pub struct Verification {
     pub torn_bytes: u64,
     /// One entry for each instrument and kind of record.
     pub streams: Vec<StreamSummary>,
+    /// What is proven of each stream and what is not, recomputed from the records.
+    pub coverage: Vec<StreamCoverage>,
+    /// Segments with records whose writer stored no coverage: it was cut short, still writes, or is another program.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub segments_without_coverage: Vec<String>,
     /// Everything that is not as it should be.
     pub problems: Vec<Problem>,
 }
@@ -86,7 +96,8 @@ fn is_zero(number: &u64) -> bool {
 }
 
 /// Reads the whole log and checks all that can be checked without the venue: checksums, capture sequences, indexes, that each
-/// instrument is defined before it is used, and that the venue's ids go on without a hole other than the reported ones.
+/// instrument is defined before it is used, that the venue's ids go on without a hole other than the reported ones, and
+/// that the coverage stored in each segment is the one that its records amount to.
 ///
 /// Books with derived records or checksums are rebuilt in a second pass, which logs without these do not pay for, and the
 /// records are compared with them.
@@ -190,6 +201,18 @@ struct Ledger {
     /// Instruments whose books have to be rebuilt.
     rebuilt: HashSet<InstrumentId>,
     index: IndexCheck,
+    runs: Runs,
+    coverage: CoverageCheck,
+}
+
+/// Compares the coverage stored in a segment with what its records amount to.
+#[derive(Default)]
+struct CoverageCheck {
+    name: String,
+    is_sealed: bool,
+    computed: Coverage,
+    stored: StoredLedger,
+    summary: CoverageSummary,
 }
 
 /// Compares a sealed segment's index with what its batches hold.
@@ -210,6 +233,12 @@ impl Ledger {
 
     fn segment(&mut self, segment: &Segment) {
         self.finish_index();
+        self.finish_coverage();
+        self.coverage.name = segment.name().to_owned();
+        self.coverage.is_sealed = segment.is_sealed();
+        if let Some(problem) = self.runs.next(segment) {
+            self.problem(problem);
+        }
         self.result.segments += 1;
         self.result.bytes += segment.file_bytes();
         self.result.torn_bytes = segment.torn_bytes();
@@ -227,6 +256,22 @@ impl Ledger {
         let check = std::mem::take(&mut self.index);
         if check.expected.is_some_and(|expected| expected != check.found) {
             self.problem(Problem::new(&check.name, 0, "the footer's index does not agree with the batches"));
+        }
+    }
+
+    /// The segment ends.
+    fn finish_coverage(&mut self) {
+        let computed = by_stream(self.coverage.computed.take());
+        let stored = std::mem::take(&mut self.coverage.stored);
+        let name = std::mem::take(&mut self.coverage.name);
+        computed.iter().for_each(|(stream, spans)| self.coverage.summary.add(*stream, spans));
+        let was_ended = self.coverage.is_sealed && !stored.spans().is_empty();
+        for ((instrument, kind), what) in stored.differences(&computed, was_ended) {
+            let what = format!("{} {kind}: {what}", self.name(instrument));
+            self.problem(Problem::new(&name, 0, what));
+        }
+        if !computed.is_empty() && !stored.is_complete() {
+            self.result.segments_without_coverage.push(name);
         }
     }
 
@@ -259,7 +304,9 @@ impl Ledger {
             place.sequence = sequence;
             self.record(&place, record);
         }
-        if !batch.is_empty() && (first_ns, last_ns) != (header.first_receive_ns, header.last_receive_ns) {
+        // Of a damaged batch some records may be missing.
+        let is_whole = !batch.is_empty() && batch.len() == header.records as usize;
+        if is_whole && (first_ns, last_ns) != (header.first_receive_ns, header.last_receive_ns) {
             let what = "the receive times in the batch header are not those of its records";
             self.problem(Problem::new(segment.name(), batch.offset(), what));
         }
@@ -274,6 +321,13 @@ impl Ledger {
             return;
         }
         self.check_defined(place, kind, header.instrument);
+        self.coverage.computed.record(record);
+        if let RecordRef::Session(session, body) = record
+            && let Err(what) = self.coverage.stored.take(session, body)
+        {
+            let what = format!("sequence {}, {}: {what}", place.sequence, self.name(header.instrument));
+            self.problem(Problem::new(&place.file, place.offset, what));
+        }
         if let RecordRef::Gap(gap) = record {
             return self.gap(place, gap);
         }
@@ -357,6 +411,8 @@ impl Ledger {
 
     fn finish(mut self) -> Verification {
         self.finish_index();
+        self.finish_coverage();
+        self.result.coverage = std::mem::take(&mut self.coverage.summary).finish(&self.registry);
         let mut streams = std::mem::take(&mut self.streams);
         for ((instrument, kind), stream) in &mut streams {
             let mut found = Vec::new();

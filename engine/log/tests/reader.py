@@ -3,13 +3,15 @@
 
 Usage: reader.py SEGMENT...
 
-Standard library only. Compressed batches need the package `zstandard`. What is wrong goes to standard error, and the
+Standard library only. Compressed batches need the package `zstandard` or the program `zstd`. What is wrong goes to standard error, and the
 exit code is then 1.
 """
 
 import json
 import os
+import shutil
 import struct
+import subprocess
 import sys
 
 VERSION = 2
@@ -25,6 +27,11 @@ BATCH_HEADER = (
     "first_receive_ns:q last_receive_ns:q 8x body_checksum:I checksum:I"
 )
 TRAILER = "magic:8s version:I 4x footer_offset:Q file_bytes:Q end_sequence:Q 20x checksum:I"
+CLUSTER_DIRECTORY = "clusters:I entries_checksum:I 52x checksum:I"
+CLUSTER_ENTRY = (
+    "first_instrument:I last_instrument:I kinds:I records:I first_receive_ns:q last_receive_ns:q offset:I "
+    "stored_bytes:I archive_bytes:I position_bytes:I checksum:I 12x"
+)
 INDEX_ENTRY = (
     "offset:Q first_sequence:Q first_receive_ns:q last_receive_ns:q records:I bytes:I kinds:128s 24x"
 )
@@ -112,6 +119,7 @@ class Layout:
 
 
 FILE_HEADER, BATCH_HEADER, TRAILER = Layout(FILE_HEADER), Layout(BATCH_HEADER), Layout(TRAILER)
+CLUSTER_DIRECTORY, CLUSTER_ENTRY = Layout(CLUSTER_DIRECTORY), Layout(CLUSTER_ENTRY)
 INDEX_ENTRY, LEVEL = Layout(INDEX_ENTRY), struct.Struct("<qq")
 KINDS = [(vector, name, Layout(text)) for vector, name, text in KINDS]
 
@@ -156,19 +164,92 @@ def batch_at(data, offset, end):
     return header, data[start : start + header["body_bytes"]], after
 
 
+def decompress(frame, length):
+    """What a zstd frame of this length decodes to."""
+    if shutil.which("zstd"):
+        done = subprocess.run(["zstd", "-dcq"], input=frame, capture_output=True)
+        found = done.stdout if done.returncode == 0 else b""
+    else:
+        import zstandard
+
+        found = zstandard.ZstdDecompressor().decompress(frame, max_output_size=length)
+    if len(found) != length:
+        raise Damage("a frame decodes to another length")
+    return found
+
+
 def decoded(header, body):
+    """The archive of a batch that is not clustered."""
     if header["codec"] == 0:
         return body
     if header["codec"] != 1:
         raise Damage(f"codec {header['codec']} is unknown")
     if header["decoded_bytes"] > MAX_DECODED:
         raise Damage("the body is too long once decoded")
-    import zstandard
+    return decompress(body, header["decoded_bytes"])
 
-    archive = zstandard.ZstdDecompressor().decompress(body, max_output_size=header["decoded_bytes"])
-    if len(archive) != header["decoded_bytes"]:
-        raise Damage("the body decodes to another length")
-    return archive
+
+def directory(header, body):
+    """The entries of a clustered body."""
+    head = CLUSTER_DIRECTORY.read(body)
+    end = LINE + LINE * head["clusters"]
+    if crc32c(body[: LINE - 4]) != head["checksum"] or crc32c(body[LINE:end]) != head["entries_checksum"]:
+        raise Damage("the directory is damaged")
+    entries = [CLUSTER_ENTRY.read(body, at) for at in range(LINE, end, LINE)]
+    lengths = [entry["archive_bytes"] + entry["position_bytes"] for entry in entries]
+    if sum(-(-length // LINE) * LINE for length in lengths) > MAX_DECODED:
+        raise Damage("the body is too long once decoded")
+    if (sum(lengths), sum(entry["records"] for entry in entries)) != (header["decoded_bytes"], header["records"]):
+        raise Damage("the directory is not that of the header")
+    return entries
+
+
+def positions(data, count):
+    """The places of records in their batch."""
+    found, before, at = [], 0, 0
+    for _ in range(count):
+        difference, shift = 0, 0
+        while True:
+            if at == len(data) or shift > 28:
+                raise Damage("a place is missing or too large")
+            difference |= (data[at] & 0x7F) << shift
+            shift, at = shift + 7, at + 1
+            if data[at - 1] < 0x80:
+                break
+        before = (before + difference) & 0xFFFFFFFF
+        found.append(before)
+    if at != len(data):
+        raise Damage("there are more places than records")
+    return found
+
+
+def clustered(header, body):
+    """Every record of a clustered batch in capture order: kind number, fields, body."""
+    records = [None] * header["records"]
+    for entry in directory(header, body):
+        frame = body[entry["offset"] :][: entry["stored_bytes"]]
+        if crc32c(frame) != entry["checksum"]:
+            raise Damage("a cluster is damaged")
+        data = decompress(frame, entry["archive_bytes"] + entry["position_bytes"])
+        archive, places = data[: entry["archive_bytes"]], data[entry["archive_bytes"] :]
+        found = list(records_of(entry, archive))
+        for place, record in zip(positions(places, entry["records"]), found):
+            if place >= len(records) or records[place] is not None:
+                raise Damage("a place is outside of the batch or taken")
+            check_entry(entry, record)
+            records[place] = record
+    return records
+
+
+def check_entry(entry, record):
+    """Whether the directory tells the truth of a record."""
+    kind, fields, _ = record
+    if not (
+        entry["kinds"] >> kind & 1
+        and entry["first_instrument"] <= fields["instrument"] <= entry["last_instrument"]
+        and entry["first_receive_ns"] <= fields["receive_ns"] <= entry["last_receive_ns"]
+    ):
+        raise Damage("the directory leaves a record out")
 
 
 def vector(archive, at, element_bytes):
@@ -435,7 +516,9 @@ class Reader:
             if self.expected not in (None, sequence):
                 self.problem(path, offset, f"sequence {sequence} follows where {self.expected} should")
             self.expected = sequence + header["records"]
-        for kind, record, behind in records_of(header, decoded(header, body)):
+        is_clustered = header["codec"] == 2
+        records = clustered(header, body) if is_clustered else records_of(header, decoded(header, body))
+        for kind, record, behind in records:
             kinds[kind] += 1
             if kind == 13:
                 self.instruments[record["instrument"]] = json.loads(behind)

@@ -46,7 +46,7 @@ fn length(path: &Path) -> u64 {
 /// How many segments each limit removes, and removes them.
 fn removed(directory: &Path, retention: Retention, now_ns: i64) -> (usize, usize) {
     let before = segments(directory);
-    let expired = expired(directory, retention, now_ns).unwrap();
+    let expired = expired(directory, retention, now_ns).unwrap().segments;
     expired.iter().for_each(|segment| segment.remove().unwrap());
     let paths: Vec<&PathBuf> = expired.iter().map(|segment| &segment.path).collect();
     assert_eq!(paths, before.iter().take(paths.len()).collect::<Vec<_>>(), "the oldest first");
@@ -56,11 +56,11 @@ fn removed(directory: &Path, retention: Retention, now_ns: i64) -> (usize, usize
 }
 
 fn days(days: i64) -> Retention {
-    Retention { keep_ns: Some(days * DAY_NS), keep_bytes: None }
+    Retention { keep_ns: Some(days * DAY_NS), ..Retention::default() }
 }
 
 fn bytes(bytes: u64) -> Retention {
-    Retention { keep_ns: None, keep_bytes: Some(bytes) }
+    Retention { keep_bytes: Some(bytes), ..Retention::default() }
 }
 
 /// The rest is sound, and says where it begins.
@@ -235,7 +235,7 @@ fn a_kill_during_removal_leaves_a_sound_log() {
     for killed_after in 0..5 {
         let directory = temporary();
         let paths = log_of(directory.path(), &daily(6));
-        let expired = expired(directory.path(), bytes(0), 0).unwrap();
+        let expired = expired(directory.path(), bytes(0), 0).unwrap().segments;
         assert_eq!(expired.len(), 5);
         expired.iter().take(killed_after).for_each(|segment| segment.remove().unwrap());
         let (appender, recovery) = Appender::open(directory.path(), options()).unwrap();
@@ -291,7 +291,7 @@ proptest! {
         let directory = temporary();
         let paths = log_of(directory.path(), &times);
         let lengths: Vec<u64> = paths.iter().map(|path| length(path)).collect();
-        let (by_age, by_bytes) = removed(directory.path(), Retention { keep_ns, keep_bytes }, 30);
+        let (by_age, by_bytes) = removed(directory.path(), Retention { keep_ns, keep_bytes, ignores_followers: false }, 30);
         let gone = by_age + by_bytes;
         prop_assert!(gone <= times.len().saturating_sub(1));
         let is_old = |index: usize| keep_ns.is_some_and(|keep_ns| times[index] < 30 - keep_ns);

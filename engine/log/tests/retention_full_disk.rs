@@ -34,7 +34,7 @@ fn a_full_file_system_gets_room_again() {
     let mut next = 1;
     let error = fill(&mut appender, &mut next);
     let retention = Retention { keep_bytes: Some(128 << 10), ..Retention::default() };
-    let expired = expired(&log, retention, 0).unwrap();
+    let expired = expired(&log, retention, 0).unwrap().segments;
     expired.iter().for_each(|segment| segment.remove().unwrap());
     let flushed = appender.flush();
     let appended = appender.append(&mut trades(next, next + 100));

@@ -278,6 +278,9 @@ fn the_result_as_json() {
     let mut json = serde_json::to_value(&verification).unwrap();
     assert!(json["bytes"].as_u64().unwrap() > 0);
     json["bytes"] = 0.into();
+    // The coverage has tests of its own.
+    assert_eq!(json["coverage"].take().as_array().unwrap().len(), 2);
+    assert_eq!(json["segments_without_coverage"].take().as_array().unwrap().len(), 2);
     let expected = serde_json::json!({
         "ok": true, "first_sequence": 0, "records": 5, "segments": 2, "bytes": 0, "gaps": 1, "torn_bytes": 0,
         "streams": [
@@ -286,6 +289,8 @@ fn the_result_as_json() {
             {"venue": "binance", "market": "spot", "venue_symbol": "BTCUSDT", "kind": "book_snapshot",
              "records": 1, "gaps": 0, "first_ns": 1005, "last_ns": 1005},
         ],
+        "coverage": null,
+        "segments_without_coverage": null,
         "problems": [],
     });
     assert_eq!(json, expected);

@@ -45,7 +45,8 @@ pub(crate) fn rebuild(
             }
         }
         ControlFlow::Continue(())
-    })
+    })?;
+    Ok(())
 }
 
 /// What is known of a book.

@@ -20,7 +20,7 @@ pub enum Step {
 }
 
 impl Step {
-    fn record(&self) -> RecordRef<'_> {
+    pub fn record(&self) -> RecordRef<'_> {
         match self {
             Step::Trade(record) => RecordRef::Trade(record),
             Step::Detailed(record) => RecordRef::DetailedTrade(record),

@@ -1,5 +1,7 @@
 //! The segment log: batches made, written and read back.
 
+mod wide;
+
 use std::hint::black_box;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -8,7 +10,7 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use marketprism_core::Instrument;
 use marketprism_core::record::{Book, Header, Kind, Level, RecordRef, Trade};
-use marketprism_log::{Appender, BatchBuilder, LogOptions, LogReader, Segment, Selection, verify};
+use marketprism_log::{Appender, BatchBuilder, Coverage, LogOptions, LogReader, Segment, Selection, verify};
 
 /// The allocator of the recorder.
 #[global_allocator]
@@ -191,9 +193,42 @@ fn scan(criterion: &mut Criterion) {
     }
 }
 
+/// The ledger of what is covered, fed with records of many instruments in turn, as the writer feeds it.
+fn coverage(criterion: &mut Criterion) {
+    const RECORDS: u64 = 16 * 1024;
+    for instruments in [8, 1000] {
+        for (mix, name) in Mix::ALL {
+            let mut group = criterion.benchmark_group(format!("log/coverage/{name}"));
+            group.throughput(Throughput::Elements(RECORDS));
+            let (mut ledger, mut id) = (Coverage::default(), 0);
+            group.bench_function(format!("{instruments}_instruments"), |bencher| {
+                bencher.iter(|| {
+                    for index in 0..RECORDS {
+                        let instrument = (index % instruments) as u32;
+                        id += u64::from(instrument == 0);
+                        match mix {
+                            Mix::Trades => {
+                                let mut record = trade(id);
+                                record.header.instrument = instrument;
+                                ledger.record(RecordRef::Trade(&record));
+                            }
+                            Mix::Deltas => {
+                                let mut record = delta(id);
+                                record.header.instrument = instrument;
+                                ledger.record(RecordRef::Book(&record, &[]));
+                            }
+                        }
+                    }
+                    black_box(ledger.totals());
+                });
+            });
+        }
+    }
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default().warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2)).sample_size(20);
-    targets = build, append, scan
+    targets = build, append, scan, wide::wide, coverage
 }
 criterion_main!(benches);
