@@ -89,12 +89,13 @@ fn read_text(path: &Path) -> Result<String, (Option<usize>, String)> {
 fn read(reader: &mut Reader<'_>, top: &Section<'_>, folder: Option<&Path>) -> Settings {
     let folder = folder.unwrap_or(Path::new(""));
     reader.check_keys(top, &TOP_KEYS);
+    let threads = sections::threads(reader, top);
     Settings {
         data_dir: sections::data_dir(reader, top, folder),
         certificate_files: sections::certificate_files(reader, top, folder),
         log: sections::log(reader, top),
         books: sections::books(reader, top),
-        threads: sections::threads(reader, top),
-        sources: sources::sources(reader, top, &venues()),
+        sources: sources::sources(reader, top, &venues(), threads.normalisers),
+        threads,
     }
 }

@@ -44,6 +44,9 @@ enum Command {
     Query(commands::query::Arguments),
     /// Print the records of a segment log in the order and at the pace of their receipt, one JSON object a line.
     Replay(commands::replay::Arguments),
+    /// Write the records of a segment log as Parquet, as CSV like Tardis', or for hftbacktest.
+    #[cfg(feature = "export")]
+    Export(commands::export::Arguments),
     /// Serve a simulated or captured market on loopback with the venue's own protocol.
     Simulate(commands::simulate::Arguments),
     /// Measure throughput or latency, from a simulated venue's socket to the segment log.
@@ -60,6 +63,8 @@ fn main() -> ExitCode {
         Command::Verify(arguments) => commands::verify::run(arguments),
         Command::Query(arguments) => commands::query::run(arguments),
         Command::Replay(arguments) => commands::replay::run(arguments),
+        #[cfg(feature = "export")]
+        Command::Export(arguments) => commands::export::run(arguments),
         Command::Simulate(arguments) => commands::simulate::run(arguments),
         Command::Bench(arguments) => commands::bench::run(arguments),
     }

@@ -1,5 +1,8 @@
 //! Numbers and times for people.
 
+use marketprism_log::CoverageTotals;
+use marketprism_log::coverage::Status;
+
 /// 1234567 → `1,234,567`.
 pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -39,6 +42,20 @@ pub(crate) fn clock(wall_ns: i64) -> String {
     let milliseconds = wall_ns.div_euclid(1_000_000).rem_euclid(86_400_000);
     let seconds = milliseconds / 1000;
     format!("{:02}:{:02}:{:02}.{:03}", seconds / 3600, seconds / 60 % 60, seconds % 60, milliseconds % 1000)
+}
+
+/// What is proven of the recorded streams, and what is not: `12 proven, 0 suspect, …`.
+pub(crate) fn coverage(totals: &CoverageTotals) -> String {
+    let records = |status: Status| grouped(totals.records[status as usize]);
+    format!(
+        "{} proven, {} suspect, {} repaired, {} unprovable, {} holes ({} ids)",
+        records(Status::Contiguous),
+        records(Status::Suspect),
+        records(Status::Repaired),
+        records(Status::Unprovable),
+        grouped(totals.spans[Status::Missing as usize]),
+        grouped(totals.missing_ids),
+    )
 }
 
 #[cfg(test)]

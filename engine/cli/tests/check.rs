@@ -29,6 +29,7 @@ segment_mib = 64
 compression = "none"
 keep_days = 30
 keep_gib = 500
+retention_ignores_followers = true
 
 [books]
 snapshot_interval_ms = 0
@@ -117,6 +118,7 @@ segment_mib = "big"
 compression = "lz4"
 keep_days = 0
 keep_gib = 0.5
+retention_ignores_followers = "yes"
 [books]
 snapshot_interval_ms = 99
 snapshot_levels = 0
@@ -161,33 +163,34 @@ channels = ["book@1000ms"]
         r#"c.toml:8: log.compression is "lz4"; write "zstd" or "none""#,
         "c.toml:9: log.keep_days is 0; write a whole number from 1 to 36500 (days)",
         "c.toml:10: log.keep_gib is a number with a fraction; write a whole number from 1 to 1000000 (GiB)",
-        "c.toml:12: books.snapshot_interval_ms is 99; write at least 100, or 0 for none",
-        "c.toml:13: books.snapshot_levels is 0; write a whole number from 1 to 8192 (levels of each side)",
-        r#"c.toml:14: unknown key "books.snapshots"; the keys here are snapshot_interval_ms, snapshot_levels"#,
-        "c.toml:16: threads.io is 0; write a whole number from 1 to 64 (threads)",
-        "c.toml:17: threads.io_cores names 3 cores for 1 thread; remove the others or add threads",
-        "c.toml:17: threads.io_cores: core 99999 does not exist here or is not allowed; this host has ",
-        r#"c.toml:18: threads.wait is "spinn"; write "adaptive" or "spin""#,
-        r#"c.toml:19: threads.transport is a number; write a text, like "auto" or "io_uring" or "epoll""#,
-        r#"c.toml:22: binance has no market "usd-m"; did you mean "usdm"?"#,
-        r#"c.toml:23: unknown key "source.symbls"; did you mean "symbols"?"#,
-        r#"c.toml:26: unknown venue "binanse"; did you mean "binance"?"#,
-        r#"c.toml:28: source.symbols is empty; write symbols = ["BTCUSDT"]"#,
-        r#"c.toml:33: source.symbols names "BTCUSDT" twice; remove one"#,
-        "c.toml:33: source.symbols has an empty text in it; remove it",
-        "c.toml:33: source.symbols has a number in it; write texts",
-        r#"c.toml:33: symbol "ETH USDT" has a space, comma or control character in it"#,
-        r#"c.toml:34: symbol "*,*" has a space, comma or control character in it"#,
-        r#"c.toml:35: binance/spot has no channel "trades"; its channels are "#,
-        r#"c.toml:35: channels "book" and "book@1000ms" are both books, and an instrument can have one"#,
-        r#"c.toml:35: channel "candle" has the options 1s, 1m"#,
-        r#"c.toml:35: binance/spot has no channel "mark_price""#,
-        r#"c.toml:36: source.websocket: "stream.binance.com" has no scheme"#,
-        r#"c.toml:36: source.websocket: "https://x" does not begin with wss:// or ws://"#,
-        "c.toml:37: source.rest is a text; write a list of texts, like rest",
-        "c.toml:38: source.websocket differs from that of the source in line 30, and a market has one list of",
-        "c.toml:41: binance/spot/BTCUSDT book@1000ms is recorded by the source in line 30 already",
-        "35 faults",
+        "c.toml:11: log.retention_ignores_followers is a text; write true or false",
+        "c.toml:13: books.snapshot_interval_ms is 99; write at least 100, or 0 for none",
+        "c.toml:14: books.snapshot_levels is 0; write a whole number from 1 to 8192 (levels of each side)",
+        r#"c.toml:15: unknown key "books.snapshots"; the keys here are snapshot_interval_ms, snapshot_levels"#,
+        "c.toml:17: threads.io is 0; write a whole number from 1 to 64 (threads)",
+        "c.toml:18: threads.io_cores names 3 cores for 1 thread; remove the others or add threads",
+        "c.toml:18: threads.io_cores: core 99999 does not exist here or is not allowed; this host has ",
+        r#"c.toml:19: threads.wait is "spinn"; write "adaptive" or "spin""#,
+        r#"c.toml:20: threads.transport is a number; write a text, like "auto" or "io_uring" or "epoll""#,
+        r#"c.toml:23: binance has no market "usd-m"; did you mean "usdm"?"#,
+        r#"c.toml:24: unknown key "source.symbls"; did you mean "symbols"?"#,
+        r#"c.toml:27: unknown venue "binanse"; did you mean "binance"?"#,
+        r#"c.toml:29: source.symbols is empty; write symbols = ["BTCUSDT"]"#,
+        r#"c.toml:34: source.symbols names "BTCUSDT" twice; remove one"#,
+        "c.toml:34: source.symbols has an empty text in it; remove it",
+        "c.toml:34: source.symbols has a number in it; write texts",
+        r#"c.toml:34: symbol "ETH USDT" has a space, comma or control character in it"#,
+        r#"c.toml:35: symbol "*,*" has a space, comma or control character in it"#,
+        r#"c.toml:36: binance/spot has no channel "trades"; its channels are "#,
+        r#"c.toml:36: channels "book" and "book@1000ms" are both books, and an instrument can have one"#,
+        r#"c.toml:36: channel "candle" has the options 1s, 1m"#,
+        r#"c.toml:36: binance/spot has no channel "mark_price""#,
+        r#"c.toml:37: source.websocket: "stream.binance.com" has no scheme"#,
+        r#"c.toml:37: source.websocket: "https://x" does not begin with wss:// or ws://"#,
+        "c.toml:38: source.rest is a text; write a list of texts, like rest",
+        "c.toml:39: source.websocket differs from that of the source in line 31, and a market has one list of",
+        "c.toml:42: binance/spot/BTCUSDT book@1000ms is recorded by the source in line 31 already",
+        "36 faults",
     ];
     let lines: Vec<&str> = said.lines().collect();
     for (line, expected) in lines.iter().zip(&expected) {

@@ -5,17 +5,14 @@
 mod common_e2e;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use common_e2e::contents::{self, hashes_from};
 use common_e2e::expected::{self, Key};
 use common_e2e::process::{Run, configuration, wait_for_more};
 use common_e2e::{ALL_CHANNELS, folder, generated, ledgers, of_kind, sources, stored, verify_ok, wait_until};
-use marketprism_core::record::{Book, Raw, RecordRef};
-use marketprism_log::{LogReader, Selection};
 use marketprism_simulator::{Market, Simulator};
 use serde_json::Value;
 
@@ -38,43 +35,14 @@ fn now_ms() -> u64 {
 
 /// One hash for each record in whole batches, in capture order.
 fn hashes(data: &Path) -> Vec<u64> {
-    let Ok(reader) = LogReader::open(data) else { return Vec::new() };
-    let mut hashes = Vec::new();
-    let report = reader.for_each(&Selection::default(), |sequence, record, _| {
-        assert_eq!(sequence, hashes.len() as u64, "the capture sequence has no hole");
-        let mut hasher = DefaultHasher::new();
-        let (head, body) = record.parts();
-        let mut head: Vec<[u8; 64]> = head.iter().map(|line| line.0).collect();
-        head[0][places_in_batch(record)].fill(0);
-        head.hash(&mut hasher);
-        body.hash(&mut hasher);
-        hashes.push(hasher.finish());
-        ControlFlow::Continue(())
-    });
-    let problems = report.unwrap().problems;
-    assert!(problems.is_empty(), "{problems:?}");
-    hashes
-}
-
-/// Where a record says at which place of its batch its levels or its body are: compaction puts it into another batch.
-fn places_in_batch(record: RecordRef<'_>) -> std::ops::Range<usize> {
-    match record {
-        RecordRef::Book(..) => {
-            std::mem::offset_of!(Book, level_start)..std::mem::offset_of!(Book, bid_levels)
-        }
-        RecordRef::Definition(..) | RecordRef::Session(..) | RecordRef::Raw(..) => {
-            let body = std::mem::offset_of!(Raw, body);
-            body..body + size_of::<u32>()
-        }
-        _ => 0..0,
-    }
+    let hashes = hashes_from(data, 0, |_, _| ());
+    assert!(hashes.first().is_none_or(|(sequence, _)| *sequence == 0), "nothing was removed");
+    hashes.into_iter().map(|(_, hash)| hash).collect()
 }
 
 /// The segment files of a log.
 fn segments(data: &Path) -> BTreeSet<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(data) else { return BTreeSet::new() };
-    let paths = entries.map(|entry| entry.unwrap().path());
-    paths.filter(|path| path.extension().is_some_and(|extension| extension == "seg")).collect()
+    contents::segments(data).into_iter().collect()
 }
 
 /// Books are recorded now and then, and seldom enough that the log comes to rest between.

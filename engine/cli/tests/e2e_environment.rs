@@ -51,6 +51,7 @@ fn a_closed_port_is_tried_again_until_the_venue_is_there() {
         channels: CHANNELS.map(str::to_owned).to_vec(),
         websocket: vec![websocket],
         rest: vec![rest],
+        raw: marketprism_runtime::RawCapture::default(),
     };
     let mut run = Run::start(&configuration(folder.path(), "data", &[source], ""));
     run.wait_for_text("could not connect");

@@ -267,3 +267,31 @@ fn books_without_ids_are_not_called_complete() {
         "{text}"
     );
 }
+
+#[test]
+fn the_coverage_of_a_log() {
+    let folder = tempfile::tempdir().unwrap();
+    write_log(folder.path(), 500..510, true);
+    let (code, text, _) = run("inspect", folder.path(), &["--coverage"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("BTCUSDT  trade    2,990   2,990  100.00      1           10"), "{text}");
+    assert!(
+        text.contains("2,990 are proven contiguous by their ids") && text.contains("1 hole with 10 ids"),
+        "{text}"
+    );
+    assert!(text.contains("Recomputed, since none is stored: 00000000000000000000.seg, "), "{text}");
+
+    let (_, text, _) = run("inspect", folder.path(), &["--coverage", "--json"]);
+    let value: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    let stream = &value["streams"][0];
+    assert_eq!((&stream["proven"], &stream["proven_percent"]), (&2990.into(), &"100.00".into()));
+    let hole = &stream["exceptions"][0];
+    assert_eq!((&hole["status"], &hole["reason"]), (&"missing".into(), &"sequence".into()));
+    assert_eq!((&hole["first_id"], &hole["last_id"]), (&"500".into(), &"509".into()));
+    let (_, text, _) = run("verify", folder.path(), &["--json"]);
+    let verified: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    assert_eq!(verified["coverage"], value["streams"]);
+    assert_eq!(verified["segments_without_coverage"], value["recomputed"]);
+    let (_, text, _) = run("verify", folder.path(), &[]);
+    assert!(text.contains("1 hole with 10 ids") && text.contains("No coverage is stored in 0000"), "{text}");
+}

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use bytemuck::Zeroable;
 use marketprism_core::clock::wall_ns;
-use marketprism_core::instrument::{Instrument, Registry};
+use marketprism_core::instrument::{Instrument, InstrumentId, Registry};
 use marketprism_core::record::{Body, Header, Kind, Record, Session as SessionRecord, SessionEvent, Sink};
 use marketprism_core::ring::{Doorbell, LineConsumer, Waiter, ring, wakeup};
 use marketprism_log::{Log, Recovery, Retention, StreamEnd};
@@ -17,11 +17,11 @@ use crate::control::{self, Control, ControlCounters, ControlledMarket};
 use crate::io::{self, IoContext};
 use crate::lines::Dispatcher;
 use crate::maintenance::MaintenanceThread;
-use crate::normaliser::{Normaliser, SnapshotCadence};
+use crate::normaliser::{Normaliser, SnapshotCadence, Told};
 use crate::outlet::{Lane, Outlet};
 use crate::prepare::{Prepared, expected_streams, tracked_books};
 use crate::recorder::{Recorder, StartError, WriterThread};
-use crate::settings::{LogSettings, Settings};
+use crate::settings::{LogSettings, RawCapture, Settings};
 use crate::silence::SilenceCheck;
 use crate::stage::Stage;
 use crate::telemetry::*;
@@ -38,6 +38,8 @@ const WRITER_RING_LINES: usize = 256 * 1024;
 const SLICE_NS: u64 = 100_000;
 /// Instruments that may wait for their turn to be asked for.
 const WANTED_QUEUE: usize = 4096;
+/// Holes that may wait to have their frames kept.
+const HOLES: usize = 1024;
 /// Connections that may wait to be taken by an I/O thread.
 const ARRIVALS: usize = 4096;
 /// Commands that may wait for a normaliser.
@@ -85,6 +87,7 @@ impl Builder {
         let (io_count, stage_count) = (threads.io.clamp(1, 64), threads.normalisers.clamp(1, 64));
         let (stop, stop_receiver) = watch::channel(false);
         let (wanted_sender, wanted) = mpsc::channel(WANTED_QUEUE);
+        let (hole_sender, holes) = mpsc::channel(HOLES);
 
         let (waiters, doorbells): (Vec<Waiter>, Vec<Doorbell>) =
             (0..stage_count).map(|_| wakeup(threads.wait)).unzip();
@@ -104,7 +107,10 @@ impl Builder {
         let first_sequence = self.log.next_sequence();
         let (published, writer_statistics) = Published::new(WriterStatistics::default());
         let writer_inputs = writer_mesh.inputs.pop().unwrap_or_default();
-        let normalisers = self.normalisers(stage_count);
+        let openings = self.openings(stage_count);
+        let kept = self.prepared.iter().filter(|market| market.line.raw == RawCapture::All);
+        let kept_markets: Vec<InstrumentId> = kept.map(|market| market.line.instrument).collect();
+        let cadence = self.cadence();
         let checks: Vec<SilenceCheck> =
             (0..stage_count).map(|index| self.silence_check(stage_count, index)).collect();
         let writer = Writer::new(
@@ -123,20 +129,23 @@ impl Builder {
         let mut stages = Vec::new();
         let mut stage_commands = Vec::new();
         let mut stage_statistics = Vec::new();
-        let parts = normalisers.into_iter().zip(checks).zip(capture_mesh.inputs).zip(waiters);
+        let parts = openings.into_iter().zip(checks).zip(capture_mesh.inputs).zip(waiters);
         let parts = parts.zip(writer_mesh.outlets);
-        for (index, ((((normaliser, silence), inputs), waiter), outlet)) in parts.enumerate() {
+        for (index, ((((opening, silence), inputs), waiter), outlet)) in parts.enumerate() {
             let (published, slot) = Published::new(NormaliserStatistics::default());
             stage_statistics.push(slot);
             let (commands, inbox) = crossbeam::channel::bounded(STAGE_COMMANDS);
             stage_commands.push(commands);
             let stage = Stage {
-                normaliser,
+                normaliser: Normaliser::with_snapshots(cadence),
+                opening,
+                kept_markets: kept_markets.clone(),
                 inputs,
                 outlet,
                 dropped: 0,
                 waiter,
                 wanted: wanted_sender.clone(),
+                holes: hole_sender.clone(),
                 commands: inbox,
                 silence,
                 events: self.sender.clone(),
@@ -145,7 +154,7 @@ impl Builder {
             let core = threads.normaliser_cores.get(index).copied();
             stages.push(spawn(format!("normaliser-{index}"), core, move || stage.run())?);
         }
-        drop(wanted_sender);
+        drop((wanted_sender, hole_sender));
 
         let mut capture = Vec::new();
         let mut io_statistics = Vec::new();
@@ -178,6 +187,7 @@ impl Builder {
             markets,
             outlet: control_outlet,
             wanted,
+            holes,
             notices: inbox,
             dispatcher,
             stages: stage_commands,
@@ -230,25 +240,26 @@ impl Builder {
         }
     }
 
-    /// The normalisers, each with the books of its instruments.
-    fn normalisers(&self, count: usize) -> Vec<Normaliser> {
+    fn cadence(&self) -> SnapshotCadence {
         let books = self.settings.books;
-        let cadence = SnapshotCadence {
+        SnapshotCadence {
             interval_ns: i64::try_from(books.snapshot_interval.as_nanos()).unwrap_or(i64::MAX),
             levels: books.snapshot_levels,
-        };
-        let mut normalisers: Vec<Normaliser> =
-            (0..count).map(|_| Normaliser::with_snapshots(cadence)).collect();
+        }
+    }
+
+    /// What each of `count` normalisers is told first: the books of its instruments, and where their streams ended.
+    fn openings(&self, count: usize) -> Vec<Vec<Told>> {
+        let mut openings: Vec<Vec<Told>> = vec![vec![]; count];
         for market in &self.prepared {
             for book in tracked_books(market.line.market, &market.needs) {
-                let normaliser = &mut normalisers[book.instrument as usize % count];
-                normaliser.track_book(book.instrument, book.continuity, book.derive_quotes);
+                openings[book.instrument as usize % count].push(Told::Track(book));
             }
         }
         for ((instrument, kind), end) in &self.ends {
-            normalisers[*instrument as usize % count].resume(*instrument, *kind, *end);
+            openings[*instrument as usize % count].push(Told::resume(*instrument, *kind, *end));
         }
-        normalisers
+        openings
     }
 
     /// What one of `count` normalisers expects to come.

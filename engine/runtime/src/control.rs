@@ -14,16 +14,19 @@ use std::sync::{Arc, Mutex};
 use bytemuck::Zeroable;
 use crossbeam::channel::Sender;
 use marketprism_core::instrument::{Instrument, InstrumentId, Registry};
-use marketprism_core::record::{Body, Definition, Header, Kind, Record, RecordBuffer, Sink};
-use marketprism_core::venue::{Market, Poll, Venue};
+use marketprism_core::record::{Body, Definition, Header, Kind, Record, RecordBuffer, Sink, flag};
+use marketprism_core::venue::{DecodeError, Market, Poll, Venue};
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::task::LocalSet;
 
-use crate::io::Notice;
+use crate::io::{LineCommand, Notice};
+use crate::journal::Asked;
 use crate::lines::{Dispatcher, Line, LineMarket};
+use crate::normaliser::Hole;
 use crate::outlet::Outlet;
-use crate::rest::RestMarket;
-use crate::settings::Source;
+use crate::raw::Origin;
+use crate::rest::{Answer, RestMarket};
+use crate::settings::{RawCapture, Source};
 use crate::stage::StageCommand;
 use crate::telemetry::EventSender;
 use snapshots::Snapshots;
@@ -82,6 +85,8 @@ pub(crate) struct Control {
     pub(crate) outlet: Outlet,
     /// Instruments whose books want a snapshot.
     pub(crate) wanted: mpsc::Receiver<InstrumentId>,
+    /// Holes whose frames are worth keeping.
+    pub(crate) holes: mpsc::Receiver<Hole>,
     /// What connections tell.
     pub(crate) notices: mpsc::Receiver<Notice>,
     /// Makes connections.
@@ -113,7 +118,7 @@ struct Shared {
 
 /// Runs until the recorder stops.
 pub(crate) async fn run(control: Control) {
-    let Control { markets, mut wanted, mut notices, mut stop, .. } = control;
+    let Control { markets, mut wanted, mut holes, mut notices, mut stop, .. } = control;
     let shared = Rc::new(Shared {
         outlet: RefCell::new(control.outlet),
         registry: RefCell::new(control.registry),
@@ -147,6 +152,7 @@ pub(crate) async fn run(control: Control) {
                         snapshots.want(market, instrument, &shared);
                     }
                 }
+                Some(hole) = holes.recv() => shared.keep_around(hole),
                 Some(notice) = notices.recv() => match notice {
                     Notice::InstrumentsChanged(entry) => {
                         if let Some(market) = by_entry.get(&entry) {
@@ -193,7 +199,43 @@ pub async fn fetch_instruments(
 }
 
 impl Shared {
-    /// Passes the records of an answer on.
+    /// Tells the connection that the hole's stream comes over.
+    fn keep_around(&self, hole: Hole) {
+        let owners = self.owners.borrow();
+        let Some(market) = owners.get(&hole.instrument) else { return };
+        let lines = market.lines.borrow();
+        let line = lines.iter().find(|line| line.carries_kind_of(hole.stream, hole.instrument));
+        if let Some(line) = line.filter(|_| market.line.raw == RawCapture::Errors) {
+            line.send(LineCommand::KeepAround(hole));
+        }
+    }
+
+    /// Passes the records of an answer on, behind the answer itself where it is kept.
+    fn deliver_answer(
+        &self,
+        market: &ControlledMarket,
+        asked: &Asked,
+        answer: &Answer,
+        read: &Result<RecordBuffer, DecodeError>,
+    ) {
+        let reason = match (market.line.raw, read) {
+            (RawCapture::Off, _) | (RawCapture::Errors, Ok(_)) => None,
+            (RawCapture::Errors, Err(error)) => Some(error.to_string()),
+            (RawCapture::All, _) => serde_json::to_string(asked).ok(),
+        };
+        if let Some(reason) = reason {
+            let origin = Origin { market: market.line.instrument, connection: 0 };
+            let mut outlet = self.outlet.borrow_mut();
+            let head = (answer.receive_ns, flag::REST);
+            origin.push(head, &reason, &answer.body, &mut Vec::new(), &mut *outlet);
+            outlet.ring();
+        }
+        if let Ok(records) = read {
+            self.deliver(records);
+        }
+    }
+
+    /// Passes records on.
     fn deliver(&self, records: &RecordBuffer) {
         let mut outlet = self.outlet.borrow_mut();
         for record in records.iter() {

@@ -20,8 +20,10 @@ use tokio::io::{ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, watch};
 
 use crate::governor::Governor;
+use crate::normaliser::Hole;
 use crate::outlet::Outlet;
 use crate::plan::names;
+use crate::raw::{FrameKeeper, Kept};
 use crate::session::{CloseReason, Milestone, Next, Session, Transmit};
 use crate::telemetry::{ConnectionCounters, EventSender, Published, Severity, add, lock, thread_cpu_ns};
 use crate::transport::{self, Endpoint, ReadStamp, Stamp, WebSocketStream};
@@ -53,6 +55,10 @@ pub struct Connection {
     pub session: Session,
     /// Its parser.
     pub decoder: Box<dyn Decoder>,
+    /// The symbols that its parser knows from the beginning.
+    pub symbols: Vec<(String, InstrumentId)>,
+    /// Keeps frames verbatim.
+    pub keeper: FrameKeeper,
     /// Meters connection attempts of the address.
     pub governor: Arc<Mutex<Governor>>,
     /// Its counters.
@@ -83,6 +89,8 @@ pub enum LineCommand {
     Learn(Vec<(String, InstrumentId)>),
     /// Instruments that are no longer recorded.
     Remove(Vec<InstrumentId>),
+    /// The frames around this hole are worth keeping.
+    KeepAround(Hole),
 }
 
 /// What the connections of one thread share.
@@ -140,6 +148,8 @@ type Writer = WebSocketWrite<WriteHalf<WebSocketStream>>;
 impl Line {
     async fn keep_up(mut self) {
         let mut stop = self.context.stop.clone();
+        let symbols = std::mem::take(&mut self.connection.symbols);
+        self.connection.keeper.begin(&symbols, &mut *self.outlet.borrow_mut());
         while !*stop.borrow() {
             match self.connection.session.next(monotonic_ns()) {
                 Next::Wait(until) => {
@@ -312,6 +322,7 @@ impl Line {
                 connection.streams.extend(streams);
             }
             LineCommand::Learn(symbols) => {
+                connection.keeper.learned(&symbols, &mut *self.outlet.borrow_mut());
                 for (symbol, instrument) in symbols {
                     connection.decoder.learn(symbol.as_bytes(), instrument);
                 }
@@ -325,6 +336,16 @@ impl Line {
                 connection.streams = left;
                 connection.session.remove(&ended);
             }
+            LineCommand::KeepAround(hole) => {
+                let outlet = &mut *self.outlet.borrow_mut();
+                if connection.keeper.keep_around(&hole, &mut *connection.decoder, outlet) == Kept::Gone {
+                    let (label, id) = (&connection.label, connection.id);
+                    let text = format!(
+                        "{label} #{id}: the frames around a hole ({hole}) are not kept: too many came since"
+                    );
+                    self.context.events.send(Severity::Warning, text);
+                }
+            }
         }
     }
 
@@ -334,7 +355,8 @@ impl Line {
         match frame.opcode {
             OpCode::Text | OpCode::Binary => {
                 let outlet = &mut *self.outlet.borrow_mut();
-                match self.connection.decoder.decode(&frame.payload, stamp.wall_ns, outlet) {
+                let Connection { keeper, decoder, .. } = &mut self.connection;
+                match keeper.decode(&mut **decoder, &frame.payload, stamp.wall_ns, outlet) {
                     Ok(Outcome::Data) => {
                         self.connection.counters.count(frame.payload.len());
                         self.connection.session.on_data(stamp.monotonic_ns);
@@ -346,10 +368,9 @@ impl Line {
                         self.connection.session.on_outcome(outcome, monotonic_ns());
                         *until_check = 0;
                     }
-                    Err(error) => {
+                    Err(_) => {
                         self.connection.counters.count(frame.payload.len());
                         add(&self.connection.counters.unparsed, 1);
-                        keep_raw(outlet, &self.connection, stamp.wall_ns, &error.to_string(), &frame.payload);
                         self.connection.session.on_data(stamp.monotonic_ns);
                     }
                 }
@@ -485,23 +506,6 @@ impl Line {
 
 fn streams_text(count: usize) -> String {
     if count == 1 { "1 stream".into() } else { format!("{count} streams") }
-}
-
-/// Keeps a frame that could not be used, with the reason.
-fn keep_raw(outlet: &mut Outlet, connection: &Connection, receive_ns: i64, reason: &str, frame: &[u8]) {
-    let reason = &reason.as_bytes()[..reason.len().min(1024)];
-    let kept = &frame[..frame.len().min(MAX_BODY_BYTES - reason.len())];
-    let body = [reason, kept].concat();
-    let record = Raw {
-        header: Header::new(Kind::Raw, connection.market_instrument, receive_ns),
-        body: Body { start: 0, bytes: body.len() as u32 },
-        connection: connection.id,
-        reason_bytes: reason.len() as u32,
-        frame_bytes: u32::try_from(frame.len()).unwrap_or(u32::MAX),
-        offset: 0,
-        reserved: [0; 8],
-    };
-    outlet.append(record.lines(), &body);
 }
 
 /// Code and reason of a close frame.

@@ -6,14 +6,17 @@ use std::sync::{Arc, Mutex};
 
 use marketprism_core::clock::monotonic_ns;
 use marketprism_core::instrument::{InstrumentId, SymbolTable};
+use marketprism_core::record::Kind;
 use marketprism_core::venue::{Market, Stream, Venue};
 use tokio::sync::mpsc;
 
 use crate::governor::Governor;
 use crate::io::{Connection, LineCommand, Notice};
 use crate::plan::{PlannedConnection, Room, names};
+use crate::raw::{FrameKeeper, Origin};
 use crate::recorder::Known;
 use crate::session::Session;
+use crate::settings::RawCapture;
 use crate::telemetry::{ConnectionCounters, lock};
 use crate::transport::Endpoint;
 
@@ -28,6 +31,7 @@ pub(crate) struct LineMarket {
     pub(crate) websocket: Vec<Endpoint>,
     pub(crate) governor: Arc<Mutex<Governor>>,
     pub(crate) requests: Option<Arc<Mutex<Governor>>>,
+    pub(crate) raw: RawCapture,
 }
 
 impl LineMarket {
@@ -86,6 +90,8 @@ impl Dispatcher {
                 seed,
             ),
             streams: planned.streams,
+            keeper: FrameKeeper::new(market.raw, Origin { market: market.instrument, connection: id }),
+            symbols: listed(&symbols),
             decoder: market.venue.decoder(market.market, symbols),
             governor: Arc::clone(&market.governor),
             counters,
@@ -95,6 +101,11 @@ impl Dispatcher {
         let thread = self.threads.get((id as usize - 1) % self.threads.len().max(1))?;
         thread.try_send(connection).ok().map(|()| line)
     }
+}
+
+/// The symbols of a table.
+fn listed(symbols: &SymbolTable) -> Vec<(String, InstrumentId)> {
+    symbols.iter().map(|(symbol, id)| (String::from_utf8_lossy(symbol).into_owned(), id)).collect()
 }
 
 /// One connection.
@@ -156,6 +167,11 @@ impl Line {
         self.books.contains(&instrument)
     }
 
+    /// Whether a stream of records of this kind comes over it.
+    pub(crate) fn carries_kind_of(&self, kind: Kind, instrument: InstrumentId) -> bool {
+        self.carried.iter().any(|stream| stream.instrument == instrument && stream.kinds.contains(&kind))
+    }
+
     /// The instruments whose books come over it.
     pub(crate) fn books(&self) -> impl Iterator<Item = InstrumentId> + '_ {
         self.books.iter().copied()
@@ -210,7 +226,6 @@ pub(crate) fn place(lines: &mut [Line], streams: Vec<Stream>) -> Vec<Stream> {
 mod tests {
     use super::*;
     use crate::testing::TEST_MARKET;
-    use marketprism_core::record::Kind;
 
     static NARROW: Market = Market { streams_per_connection: 3, books_per_connection: 2, ..TEST_MARKET };
 

@@ -13,12 +13,12 @@ use marketprism_log::{StreamEnd, stream_ends};
 use crate::control::fetch_instruments;
 use crate::governor::Governors;
 use crate::lines::LineMarket;
+use crate::normaliser::TrackedBook;
 use crate::plan::{self, Needs, PlannedConnection};
 use crate::recorder::StartError;
 use crate::rest::{RestClient, RestMarket};
-use crate::settings::{Settings, Source};
+use crate::settings::{RawCapture, Settings, Source};
 use crate::silence::ExpectedStream;
-use crate::stage::TrackedBook;
 use crate::telemetry::{EventSender, Severity};
 use crate::transport::Endpoint;
 use crate::universe::{is_pattern, select};
@@ -52,6 +52,11 @@ pub(crate) fn prepare(
     registry: &mut Registry,
     events: &EventSender,
 ) -> Result<Vec<Prepared>, StartError> {
+    let keeps_all = settings.sources.iter().any(|source| source.raw == RawCapture::All);
+    if keeps_all && settings.threads.normalisers > 1 {
+        let text = "keeping every frame needs a single normaliser: the order between several is not recorded";
+        return Err(StartError::Settings(text.into()));
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -174,7 +179,8 @@ impl Preparing<'_> {
         let rest = RestMarket::new(self.client.clone(), market, rest, weight);
         let (instrument, _) = self.registry.define(Instrument::market(&first.venue, &first.market));
         let venue = Arc::clone(venue);
-        let line = LineMarket { venue, market, instrument, websocket, governor: connects, requests };
+        let raw = first.raw;
+        let line = LineMarket { venue, market, instrument, websocket, governor: connects, requests, raw };
 
         Ok(Found { line, rest: Arc::new(rest), sources })
     }

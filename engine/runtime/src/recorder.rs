@@ -224,7 +224,7 @@ impl Recorder {
 
     /// Waits until so many records are written.
     fn wait_until_written(&self, records: u64, until: Instant) -> bool {
-        while self.status().writer.records < records {
+        while self.status().writer.captured_records() < records {
             if Instant::now() >= until {
                 return false;
             }

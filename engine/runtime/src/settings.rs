@@ -40,6 +40,26 @@ pub struct Source {
     pub websocket: Vec<String>,
     /// REST addresses in place of the venue's, first choice first; may be empty.
     pub rest: Vec<String>,
+    /// What is kept of its frames; the same in all sources of a market.
+    pub raw: RawCapture,
+}
+
+/// What is kept of frames and answers verbatim, besides the records that they give.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RawCapture {
+    /// Nothing.
+    Off,
+    /// What could not be parsed, and what came right before and right behind a hole.
+    #[default]
+    Errors,
+    /// Everything, so that all records can be made again from the log alone. Needs a single normaliser.
+    All,
+}
+
+impl RawCapture {
+    /// The modes with their names in configuration.
+    pub const NAMED: [(&str, RawCapture); 3] =
+        [("off", RawCapture::Off), ("errors", RawCapture::Errors), ("all", RawCapture::All)];
 }
 
 /// Which transport carries the sockets.

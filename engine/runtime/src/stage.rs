@@ -6,11 +6,12 @@ use crossbeam::channel::Receiver;
 use hdrhistogram::Histogram;
 use marketprism_core::clock::{monotonic_ns, wall_ns};
 use marketprism_core::instrument::InstrumentId;
+use marketprism_core::record::Kind;
 use marketprism_core::ring::{LineConsumer, Waiter};
-use marketprism_core::venue::Continuity;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::normaliser::Normaliser;
+use crate::journal::Journal;
+use crate::normaliser::{Hole, Normaliser, Told, TrackedBook};
 use crate::outlet::Outlet;
 use crate::runs::Runs;
 use crate::silence::{ExpectedStream, SilenceCheck};
@@ -25,17 +26,6 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(10);
 /// Books shown.
 const TOPS: usize = 64;
 
-/// A book to be built.
-#[derive(Clone, Copy, Debug)]
-pub struct TrackedBook {
-    /// Its instrument.
-    pub instrument: InstrumentId,
-    /// Its rule.
-    pub continuity: Continuity,
-    /// Whether its best prices become quotes.
-    pub derive_quotes: bool,
-}
-
 /// What control tells a normaliser thread while it runs.
 #[derive(Debug)]
 pub enum StageCommand {
@@ -47,8 +37,12 @@ pub enum StageCommand {
 
 /// Everything that a normaliser thread owns.
 pub struct Stage {
-    /// The state machine.
+    /// The state machine, which was told nothing yet.
     pub normaliser: Normaliser,
+    /// What it is told before anything comes.
+    pub opening: Vec<Told>,
+    /// The instruments that stand for the markets of which every frame is kept.
+    pub kept_markets: Vec<InstrumentId>,
     /// Rings from the I/O threads and from control.
     pub inputs: Vec<LineConsumer>,
     /// Ring to the writer.
@@ -59,6 +53,8 @@ pub struct Stage {
     pub waiter: Waiter,
     /// Instruments whose books want a snapshot go here.
     pub wanted: mpsc::Sender<InstrumentId>,
+    /// Holes whose frames are worth keeping go here.
+    pub holes: mpsc::Sender<Hole>,
     /// What control wants.
     pub commands: Receiver<StageCommand>,
     /// Streams that must deliver.
@@ -77,20 +73,23 @@ impl Stage {
         let mut wanted = Vec::new();
         let mut next_tick_ns = 0;
         let mut silent = 0;
+        let mut journal = Journal::new(&self.kept_markets, self.inputs.len());
+        self.open(&mut journal);
         loop {
             // First, so that nothing comes of an instrument that is not known yet.
             while let Ok(command) = self.commands.try_recv() {
-                self.obey(command);
+                self.obey(command, &mut journal);
             }
-            let taken = self.turn(&mut runs, &mut latency);
+            let taken = self.turn(&mut journal, &mut runs, &mut latency);
             self.ask_for_snapshots(&mut wanted);
+            self.pass_holes();
             let now = monotonic_ns();
             if now >= next_tick_ns {
                 next_tick_ns = now + TICK_NS;
-                self.normaliser.tick(wall_ns(), &mut self.outlet);
+                self.tell(Told::Tick(wall_ns()), &mut journal);
                 self.outlet.ring();
                 silent = self.silence.tick(wall_ns(), &self.normaliser, &self.events);
-                self.publish(&latency, silent, false);
+                self.publish(&journal, &latency, silent, false);
             }
             if taken > 0 {
                 self.waiter.worked();
@@ -104,16 +103,32 @@ impl Stage {
                 inputs.iter().any(|input| !input.is_empty()) || inputs.iter().all(LineConsumer::is_abandoned)
             });
         }
-        self.normaliser.finish(wall_ns(), &mut self.outlet);
+        self.tell(Told::Finish(wall_ns()), &mut journal);
         self.outlet.ring();
-        self.publish(&latency, silent, true);
+        self.publish(&journal, &latency, silent, true);
     }
 
-    fn obey(&mut self, command: StageCommand) {
+    fn open(&mut self, journal: &mut Option<Journal>) {
+        if let Some(journal) = journal {
+            journal.start(&self.kept_markets, self.normaliser.cadence(), &mut self.outlet);
+        }
+        for told in std::mem::take(&mut self.opening) {
+            self.tell(told, journal);
+        }
+    }
+
+    fn tell(&mut self, told: Told, journal: &mut Option<Journal>) {
+        if let Some(journal) = journal {
+            journal.tell(told, &mut self.outlet);
+        }
+        self.normaliser.tell(told, &mut self.outlet);
+    }
+
+    fn obey(&mut self, command: StageCommand, journal: &mut Option<Journal>) {
         match command {
             StageCommand::Track(books, expected, done) => {
                 for book in books {
-                    self.normaliser.track_book(book.instrument, book.continuity, book.derive_quotes);
+                    self.tell(Told::Track(book), journal);
                 }
                 self.silence.expect(expected, wall_ns());
                 // Control gave up waiting only where it stops.
@@ -121,7 +136,7 @@ impl Stage {
             }
             StageCommand::Retire(instruments) => {
                 for instrument in instruments {
-                    self.normaliser.retire(instrument, &mut self.outlet);
+                    self.tell(Told::Retire(instrument), journal);
                     self.silence.forget(instrument);
                 }
             }
@@ -130,12 +145,21 @@ impl Stage {
 
     /// One look at every ring.
     #[inline]
-    fn turn(&mut self, runs: &mut Runs, latency: &mut Histogram<u64>) -> usize {
+    fn turn(
+        &mut self,
+        journal: &mut Option<Journal>,
+        runs: &mut Runs,
+        latency: &mut Histogram<u64>,
+    ) -> usize {
         let mut taken = 0;
-        for input in &mut self.inputs {
+        for (ring, input) in self.inputs.iter_mut().enumerate() {
             let (normaliser, outlet, dropped) = (&mut self.normaliser, &mut self.outlet, &mut self.dropped);
             let records = input.consume(LINES_PER_TURN, |record| {
                 runs.add(record.header().receive_ns);
+                if let Some(journal) = journal {
+                    journal.turn_to(ring, outlet);
+                    journal.read(record, outlet);
+                }
                 normaliser.process(record, outlet);
                 // At once, so that no later message of the book is taken for a valid one.
                 if outlet.dropped() != *dropped {
@@ -168,10 +192,20 @@ impl Stage {
         }
     }
 
-    fn publish(&mut self, latency: &Histogram<u64>, silent: usize, force: bool) {
+    /// Passes holes on; those that control has no time for are in the log as gaps all the same.
+    fn pass_holes(&mut self) {
+        for hole in self.normaliser.take_holes() {
+            let _ = self.holes.try_send(hole);
+        }
+    }
+
+    fn publish(&mut self, journal: &Option<Journal>, latency: &Histogram<u64>, silent: usize, force: bool) {
         let normaliser = &self.normaliser;
+        let noted = journal.as_ref().map_or(0, Journal::written);
         self.published.publish(force, |copy| {
             copy.counts.clone_from(normaliser.counts());
+            copy.counts.records[Kind::Session as usize] += noted;
+            copy.counts.derived += noted;
             copy.latency.clone_from(latency);
             copy.books = normaliser.book_counts();
             normaliser.tops(TOPS, &mut copy.tops);

@@ -9,6 +9,7 @@ use crossbeam::channel::{Receiver, Sender, bounded};
 use crossbeam::utils::CachePadded;
 use hdrhistogram::Histogram;
 use marketprism_core::clock::{monotonic_ns, wall_ns};
+use marketprism_log::CoverageTotals;
 use serde::Serialize;
 
 use crate::normaliser::{BookTop, NormaliserCounts};
@@ -190,6 +191,10 @@ impl Default for NormaliserStatistics {
 pub struct WriterStatistics {
     /// Records written.
     pub records: u64,
+    /// Records of the coverage ledger, which the writer makes itself.
+    pub coverage_records: u64,
+    /// What is proven of the streams of this run, and what is not.
+    pub coverage: CoverageTotals,
     /// Batches written.
     pub batches: u64,
     /// Bytes written.
@@ -206,10 +211,19 @@ pub struct WriterStatistics {
     pub cpu_ns: u64,
 }
 
+impl WriterStatistics {
+    /// Records written that came from the normalisers.
+    pub fn captured_records(&self) -> u64 {
+        self.records.saturating_sub(self.coverage_records)
+    }
+}
+
 impl Default for WriterStatistics {
     fn default() -> WriterStatistics {
         WriterStatistics {
             records: 0,
+            coverage_records: 0,
+            coverage: CoverageTotals::default(),
             batches: 0,
             bytes: 0,
             segments: 0,

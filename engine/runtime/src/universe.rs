@@ -92,6 +92,7 @@ mod tests {
             channels: vec![],
             websocket: vec![],
             rest: vec![],
+            raw: crate::RawCapture::default(),
         }
     }
 

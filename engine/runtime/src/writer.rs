@@ -1,7 +1,8 @@
 //! The writer thread: gathers records into batches and appends them to the segment log.
 //!
 //! A batch is written when its oldest record has waited for the flush interval, or when it is large. While a
-//! write is on its way the rings gather more, so batches grow with the load.
+//! write is on its way the rings gather more, so batches grow with the load. The last batch of a segment holds its
+//! coverage: what is proven, missing or suspect of every stream in it.
 
 use std::io;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use marketprism_core::clock::{monotonic_ns, wall_ns};
 use marketprism_core::instrument::{Instrument, Registry};
 use marketprism_core::ring::{LineConsumer, Waiter};
-use marketprism_log::{BatchBuilder, Log, LogError, SegmentFile, SegmentWriter};
+use marketprism_log::{BatchBuilder, Coverage, Log, LogError, SegmentFile, SegmentWriter};
 
 use crate::runs::Runs;
 use crate::settings::LogSettings;
@@ -38,6 +39,7 @@ pub struct Writer {
     events: EventSender,
     published: Published<WriterStatistics>,
     batch: BatchBuilder,
+    coverage: Coverage,
     bytes: Vec<u8>,
     runs: Runs,
     statistics: WriterStatistics,
@@ -92,6 +94,7 @@ impl Writer {
             events,
             published,
             batch: BatchBuilder::new(),
+            coverage: Coverage::default(),
             bytes: Vec::new(),
             runs: Runs::default(),
             statistics: WriterStatistics::default(),
@@ -101,7 +104,7 @@ impl Writer {
 
     /// Writes until all rings are empty and their writing ends are gone. Returns records and bytes written.
     pub async fn run(mut self) -> Result<(u64, u64), LogError> {
-        let mut open = self.start_segment(self.log.next_sequence()).await?;
+        let mut open = self.first_segment().await?;
         let mut batch_started_ns = 0;
         loop {
             let was_empty = self.batch.is_empty();
@@ -143,14 +146,22 @@ impl Writer {
 
     /// Takes what waits in the rings into the batch.
     fn gather(&mut self) -> usize {
-        let (batch, runs) = (&mut self.batch, &mut self.runs);
+        let (batch, coverage, runs) = (&mut self.batch, &mut self.coverage, &mut self.runs);
         let mut taken = 0;
         let mut malformed = 0;
         for input in &mut self.inputs {
             taken += input.consume(LINES_PER_TURN, |record| match batch.push(record) {
-                Ok(()) => runs.add(record.header().receive_ns),
+                Ok(()) => {
+                    coverage.record(record);
+                    runs.add(record.header().receive_ns);
+                }
                 Err(_) => malformed += 1,
             });
+        }
+        if coverage.is_full() {
+            let before = batch.records();
+            coverage.flush(wall_ns(), batch);
+            self.statistics.coverage_records += u64::from(batch.records() - before);
         }
         if malformed > 0 {
             self.statistics.errors += malformed;
@@ -180,10 +191,7 @@ impl Writer {
             let (result, bytes) = open.file.write(bytes, open.segment.offset()).await;
             self.bytes = bytes;
             let Err(error) = result else {
-                if failing_since.is_some() {
-                    self.statistics.trouble.clear();
-                    self.events.send(Severity::Info, "writing works again");
-                }
+                self.works_again(failing_since);
                 return Ok(());
             };
             let error = LogError::io(action, open.segment.path(), error);
@@ -206,6 +214,14 @@ impl Writer {
         self.publish(true);
         let stopping = self.inputs.iter().all(|input| input.is_abandoned());
         if stopping && now - started >= STOPPING_LIMIT_NS { Err(error) } else { Ok(()) }
+    }
+
+    /// Tells that what failed is done.
+    fn works_again(&mut self, failing_since: Option<i64>) {
+        if failing_since.is_some() {
+            self.statistics.trouble.clear();
+            self.events.send(Severity::Info, "writing works again");
+        }
     }
 
     async fn start_segment(&mut self, first_sequence: u64) -> Result<Open, LogError> {
@@ -233,13 +249,27 @@ impl Writer {
         }
         self.seal(open).await?;
         self.syncer.sync(&open.sync);
+        *open = self.next_segment(open.segment.next_sequence()).await?;
+        Ok(())
+    }
+
+    /// Begins the first segment. A full disk is waited for, anything else ends the recorder.
+    async fn first_segment(&mut self) -> Result<Open, LogError> {
+        let first_sequence = self.log.next_sequence();
+        match self.start_segment(first_sequence).await {
+            Err(error) if error.is_full() => self.next_segment(first_sequence).await,
+            started => started,
+        }
+    }
+
+    /// Begins a segment; repeats what fails until it is done.
+    async fn next_segment(&mut self, first_sequence: u64) -> Result<Open, LogError> {
         let mut failing_since = None;
         loop {
-            match self.start_segment(open.segment.next_sequence()).await {
+            match self.start_segment(first_sequence).await {
                 Ok(next) => {
-                    self.statistics.trouble.clear();
-                    *open = next;
-                    return Ok(());
+                    self.works_again(failing_since);
+                    return Ok(next);
                 }
                 Err(error) => self.failed(&mut failing_since, error)?,
             }
@@ -247,7 +277,13 @@ impl Writer {
         }
     }
 
+    /// Ends a segment. All gathered records are written.
     async fn seal(&mut self, open: &mut Open) -> Result<(), LogError> {
+        self.coverage.end(wall_ns(), &mut self.batch);
+        if !self.batch.is_empty() {
+            self.statistics.coverage_records += u64::from(self.batch.records());
+            self.write_batch(open).await?;
+        }
         open.segment.seal(&mut self.bytes)?;
         self.write_until_done(open, "seal a segment").await?;
         Ok(())
@@ -263,9 +299,10 @@ impl Writer {
     }
 
     fn publish(&mut self, force: bool) {
-        let statistics = &self.statistics;
+        let (statistics, coverage) = (&self.statistics, self.coverage.totals());
         self.published.publish(force, |copy| {
             copy.clone_from(statistics);
+            copy.coverage = *coverage;
             copy.cpu_ns = thread_cpu_ns();
         });
     }

@@ -6,10 +6,14 @@ use std::cell::Cell;
 use bytemuck::Zeroable;
 use marketprism_core::record::*;
 use marketprism_core::ring::{WaitStrategy, ring, wakeup};
-use marketprism_core::venue::Continuity;
-use marketprism_log::BatchBuilder;
-use marketprism_runtime::normaliser::{Normaliser, SnapshotCadence};
+use marketprism_core::venue::{Continuity, DecodeCounts, DecodeError, Decoder, Outcome};
+use marketprism_log::coverage::Status;
+use marketprism_log::{BatchBuilder, Coverage};
+use marketprism_runtime::RawCapture;
+use marketprism_runtime::journal::Journal;
+use marketprism_runtime::normaliser::{Normaliser, SnapshotCadence, Told};
 use marketprism_runtime::outlet::{Lane, Outlet};
+use marketprism_runtime::raw::{FrameKeeper, Origin};
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
@@ -36,19 +40,42 @@ static ALLOCATOR: Counting = Counting;
 
 const ROUND: u64 = 1000;
 
-/// The path of one thread's worth of records: a ring, the normaliser, a ring, a batch.
 /// A book of a chained stream.
 const CHAINED: u32 = 2;
+/// The instrument of [`Ids`].
+const TRADED: u32 = 3;
+/// Bytes of a frame, that of an ordinary trade.
+const FRAME_BYTES: usize = 200;
 /// Time between two snapshots of a book.
 const INTERVAL_NS: i64 = 1_000_000_000;
 
+/// A venue whose frames begin with the id of a trade, as eight bytes.
+#[derive(Default)]
+struct Ids(DecodeCounts);
+
+impl Decoder for Ids {
+    fn decode(&mut self, frame: &[u8], receive_ns: i64, sink: &mut dyn Sink) -> Result<Outcome, DecodeError> {
+        let sequence = u64::from_le_bytes(*frame.first_chunk().ok_or(DecodeError::Missing("id"))?);
+        let header = Header { sequence, ..Header::new(Kind::Trade, TRADED, receive_ns) };
+        sink.push(&Trade { header, ..Trade::zeroed() });
+        Ok(Outcome::Data)
+    }
+    fn learn(&mut self, _: &[u8], _: u32) {}
+    fn counts(&self) -> &DecodeCounts {
+        &self.0
+    }
+}
+
+/// The path of one thread's worth of records: a ring, the normaliser, a ring, a batch.
 struct Path {
     into: Outlet,
     normaliser_in: marketprism_core::ring::LineConsumer,
     normaliser: Normaliser,
+    journal: Option<Journal>,
     between: Outlet,
     writer_in: marketprism_core::ring::LineConsumer,
     batch: BatchBuilder,
+    coverage: Coverage,
     bytes: Vec<u8>,
     id: u64,
     ticks_ns: i64,
@@ -67,9 +94,11 @@ impl Path {
             into: Outlet::new(vec![Lane::new(first, doorbell.clone())]),
             normaliser_in,
             normaliser,
+            journal: None,
             between: Outlet::new(vec![Lane::new(second, doorbell)]),
             writer_in,
             batch: BatchBuilder::new(),
+            coverage: Coverage::default(),
             bytes: Vec::new(),
             id: 1,
             ticks_ns: INTERVAL_NS,
@@ -116,15 +145,44 @@ impl Path {
             self.into.append(book.lines(), bytemuck::cast_slice(&levels));
             self.into.append(self.chained().lines(), bytemuck::cast_slice(&levels));
         }
+        self.pass()
+    }
+
+    /// The same number of frames.
+    fn frames(&mut self, keeper: &mut FrameKeeper) -> u64 {
+        let mut frame = [b'x'; FRAME_BYTES];
+        for _ in 0..ROUND {
+            self.id += 1;
+            frame[..8].copy_from_slice(&self.id.to_le_bytes());
+            keeper
+                .decode(&mut Ids::default(), &frame, self.id as i64, &mut self.into)
+                .expect("a frame with an id");
+        }
+        self.pass()
+    }
+
+    /// Takes what waits through the normaliser into a batch; returns the number of its records.
+    fn pass(&mut self) -> u64 {
         self.into.ring();
-        self.normaliser_in.consume(usize::MAX, |record| self.normaliser.process(record, &mut self.between));
+        let Path { normaliser, journal, between, .. } = self;
+        self.normaliser_in.consume(usize::MAX, |record| {
+            if let Some(journal) = journal {
+                journal.read(record, between);
+            }
+            normaliser.process(record, between);
+        });
         // Every interval of the books has passed.
         self.ticks_ns += 2 * INTERVAL_NS;
-        self.normaliser.tick(self.ticks_ns, &mut self.between);
-        let batch = &mut self.batch;
+        let tick = Told::Tick(self.ticks_ns);
+        if let Some(journal) = journal {
+            journal.tell(tick, between);
+        }
+        normaliser.tell(tick, between);
+        let (batch, coverage) = (&mut self.batch, &mut self.coverage);
         let mut written = 0;
         self.writer_in.consume(usize::MAX, |record| {
             batch.push(record).expect("a record that the normaliser passed on");
+            coverage.record(record);
             written += 1;
         });
         self.batch.finish(0, &mut self.bytes).expect("a batch of ordinary size");
@@ -147,5 +205,24 @@ fn a_warm_record_costs_no_allocation() {
     }
     let counts = path.normaliser.counts();
     assert!(counts.records[Kind::BookSnapshot as usize] > 40, "books were recorded: {counts:?}");
+    let proven = path.coverage.totals().records[Status::Contiguous as usize];
+    assert!(proven >= 3 * 20 * ROUND, "the ledger followed trades and deltas: {proven} records proven");
     assert_eq!(allocations, 0, "allocations for {written} warm records");
+}
+
+#[test]
+fn a_warm_frame_costs_no_allocation_whatever_is_kept() {
+    for (mode, records_of_a_frame) in [(RawCapture::Off, 1), (RawCapture::Errors, 1), (RawCapture::All, 2)] {
+        let mut path = Path::new();
+        path.journal = Journal::new(&[TRADED], 1).filter(|_| mode == RawCapture::All);
+        let mut keeper = FrameKeeper::new(mode, Origin { market: TRADED, connection: 1 });
+        for _ in 0..20 {
+            path.frames(&mut keeper);
+        }
+        let before = ALLOCATIONS.with(Cell::get);
+        let written: u64 = (0..20).map(|_| path.frames(&mut keeper)).sum();
+        let allocations = ALLOCATIONS.with(Cell::get) - before;
+        assert!(written >= 20 * records_of_a_frame * ROUND, "{mode:?}: {written} records");
+        assert_eq!(allocations, 0, "{mode:?}: allocations for {written} warm records");
+    }
 }

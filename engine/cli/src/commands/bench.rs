@@ -320,7 +320,7 @@ fn wait_for_written(local: &Local) {
     while Instant::now() < limit {
         let status = local.recorder.status();
         let passed: u64 = status.normalisers.counts.records.iter().sum();
-        if status.frames() >= sent && status.writer.records >= passed {
+        if status.frames() >= sent && status.writer.captured_records() >= passed {
             return;
         }
         std::thread::sleep(Duration::from_millis(5));

@@ -1,5 +1,6 @@
 //! `inspect`: what is in a log.
 
+pub(crate) mod coverage;
 pub(crate) mod output;
 
 use std::collections::BTreeMap;
@@ -23,6 +24,10 @@ pub(crate) struct Arguments {
     /// The log's folder.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
+    /// What is proven of each stream and what is missing, suspect, repaired or unprovable, by the ledgers stored in the
+    /// log. `verify` recomputes them.
+    #[arg(long)]
+    coverage: bool,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -53,6 +58,9 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Ok(reader) => reader,
         Err(reason) => return refuse(&reason),
     };
+    if arguments.coverage {
+        return coverage::run(&arguments.directory, arguments.json);
+    }
     let results = inspect(&arguments.directory).and_then(|inspection| Ok((inspection, count(&reader)?)));
     let (inspection, counts) = match results {
         Ok(results) => results,

@@ -4,6 +4,8 @@ pub(crate) mod bench;
 pub(crate) mod check;
 pub(crate) mod decode;
 pub(crate) mod demo;
+#[cfg(feature = "export")]
+pub(crate) mod export;
 pub(crate) mod inspect;
 pub(crate) mod query;
 pub(crate) mod replay;

@@ -1,12 +1,11 @@
 //! `query`: records of a log, or a book as it was at some time.
 
-mod book;
+pub(crate) mod book;
 mod book_report;
 mod columns;
 mod csv;
 pub(crate) mod filter;
 pub(crate) mod output;
-mod rebuild;
 pub(crate) mod source;
 mod table;
 pub(crate) mod time;
@@ -17,6 +16,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use marketprism_core::Instrument;
+use marketprism_core::instrument::Registry;
+use marketprism_core::record::RecordRef;
 
 use super::inspect::refuse;
 use crate::EXIT_BAD;
@@ -120,11 +121,11 @@ fn prepare(arguments: &Arguments, format: Format) -> Result<(Source, Filter), St
 
 /// Hands the wanted records to the writer.
 fn select(source: &Source, mut filter: Filter, mut writer: Writer) -> ExitCode {
+    let selection = source.selection(&filter, filter.from_ns, filter.end_ns);
     let mut output = Output::new();
     let unknown = Instrument::default();
     let mut closed = Ok(());
-    let (from_ns, end_ns) = (filter.from_ns, filter.end_ns);
-    let read = source.read(from_ns, end_ns, |sequence, record, registry| {
+    let mut take = |sequence, record: RecordRef<'_>, registry: &Registry| {
         let instrument = registry.get(record.header().instrument).unwrap_or(&unknown);
         if !filter.takes(record, instrument) {
             return ControlFlow::Continue(());
@@ -136,7 +137,8 @@ fn select(source: &Source, mut filter: Filter, mut writer: Writer) -> ExitCode {
                 ControlFlow::Break(())
             }
         }
-    });
+    };
+    let read = selection.and_then(|selection| source.read(&selection, &mut take));
     let ended = closed.and_then(|()| writer.finish(&mut output)).and_then(|()| output.flush());
     match (read, ended) {
         (_, Err(error)) => error.exit_code(),

@@ -11,7 +11,7 @@ use marketprism_runtime::{Recorder, StartError, Status};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::config;
-use crate::text::{bytes, clock, duration_ns, grouped};
+use crate::text::{bytes, clock, coverage, duration_ns, grouped};
 use crate::{EXIT_BAD, EXIT_USAGE};
 
 /// Time between two looks at events and signals.
@@ -119,7 +119,7 @@ fn status_line(status: &Status, rate: u64) -> String {
     let unparsed: u64 = status.connections.iter().map(|connection| connection.unparsed).sum();
     format!(
         "{} msg/s, {} records, {}, connections {open}/{}, books {}/{} valid, gaps {}, unparsed {unparsed}, \
-         silent streams {}, dropped {}, read→written p99 {}{}",
+         silent streams {}, dropped {}, coverage {}, read→written p99 {}{}",
         grouped(rate),
         grouped(status.writer.records),
         bytes(status.writer.bytes),
@@ -129,6 +129,7 @@ fn status_line(status: &Status, rate: u64) -> String {
         counts.gaps.iter().sum::<u64>(),
         status.normalisers.silent_streams,
         status.dropped,
+        coverage(&status.writer.coverage),
         duration_ns(status.writer.latency.value_at_quantile(0.99)),
         if status.writer.trouble.is_empty() {
             String::new()

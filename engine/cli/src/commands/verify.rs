@@ -1,16 +1,22 @@
 //! `verify`: the ledger of a log, recomputed from disk.
 
+mod raw;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use marketprism_core::record::Kind;
+use marketprism_log::StreamCoverage;
 use marketprism_log::verify::StreamSummary;
 use marketprism_log::{Verification, verify};
+use marketprism_runtime::renormalise::{Renormalisation, renormalise};
 
+use super::inspect::coverage;
 use super::inspect::output::{Table, counted, print, utc_range};
 use super::inspect::{print_problems, refuse, segments_in};
 use crate::EXIT_BAD;
+use crate::config;
 use crate::text::{bytes, grouped};
 
 /// Arguments of `verify`.
@@ -19,9 +25,21 @@ pub(crate) struct Arguments {
     /// The log's folder.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
+    /// Also make the records again from the frames of markets recorded with raw = "all", and compare.
+    #[arg(long)]
+    raw: bool,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
+}
+
+/// The result as JSON.
+#[derive(serde::Serialize)]
+struct Whole<'a> {
+    #[serde(flatten)]
+    verification: &'a Verification,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw: Option<&'a Renormalisation>,
 }
 
 /// Verifies the log.
@@ -29,21 +47,29 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
     if let Err(reason) = segments_in(&arguments.directory) {
         return refuse(&reason);
     }
-    let verification = match verify(&arguments.directory) {
-        Ok(verification) => verification,
+    let results = verify(&arguments.directory).and_then(|verification| {
+        let again = || renormalise(&arguments.directory, &config::venues());
+        Ok((verification, arguments.raw.then(again).transpose()?))
+    });
+    let (mut verification, again) = match results {
+        Ok(results) => results,
         Err(error) => {
             eprintln!("{error}");
             return ExitCode::from(EXIT_BAD);
         }
     };
+    let raw_ok = again.as_ref().is_none_or(Renormalisation::is_ok);
     if arguments.json {
-        print(&(serde_json::to_string(&verification).unwrap_or_default() + "\n"));
+        verification.ok &= raw_ok;
+        let whole = Whole { verification: &verification, raw: again.as_ref() };
+        print(&(serde_json::to_string(&whole).unwrap_or_default() + "\n"));
     } else {
         print(&report(&verification));
         print_problems(&verification.problems);
         print(&(conclusion(&verification) + "\n"));
+        again.iter().for_each(|again| print(&raw::report(again)));
     }
-    if verification.ok { ExitCode::SUCCESS } else { ExitCode::from(EXIT_BAD) }
+    if verification.ok && raw_ok { ExitCode::SUCCESS } else { ExitCode::from(EXIT_BAD) }
 }
 
 /// The tables.
@@ -77,6 +103,26 @@ fn report(verification: &Verification) -> String {
         text.push('\n');
         text.push_str(&by_symbol(streams));
         text.push('\n');
+        text.push_str(&covered(verification));
+    }
+    text
+}
+
+/// The coverage, and the streams of which something is missing or not to be trusted.
+fn covered(verification: &Verification) -> String {
+    let is_impaired =
+        |stream: &&StreamCoverage| stream.spans.missing + stream.spans.suspect + stream.spans.repaired > 0;
+    let mut impaired = verification.coverage.iter().filter(is_impaired).peekable();
+    let mut text = coverage::sum(&verification.coverage) + "\n\n";
+    if impaired.peek().is_some() {
+        text.push_str(&coverage::table(impaired));
+        text.push('\n');
+    }
+    if !verification.segments_without_coverage.is_empty() {
+        text.push_str(&format!(
+            "No coverage is stored in {}: the writer was cut short or still writes.\n\n",
+            verification.segments_without_coverage.join(", ")
+        ));
     }
     text
 }

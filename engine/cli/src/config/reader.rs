@@ -263,6 +263,16 @@ impl<'t> Reader<'t> {
         numbers
     }
 
+    /// Yes or no; no where it is absent.
+    pub(super) fn flag(&mut self, section: &Section<'_>, key: &str) -> bool {
+        let Some(item) = section.table.get(key) else { return false };
+        let at = start(item.span(), section.at_key(key));
+        item.as_bool().unwrap_or_else(|| {
+            self.wrong_type(&section.name(key), item, at, "true or false");
+            false
+        })
+    }
+
     /// One of some words.
     pub(super) fn choice<T: Copy>(
         &mut self,

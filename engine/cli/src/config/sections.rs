@@ -58,8 +58,15 @@ fn contains(bytes: &[u8], part: &[u8]) -> bool {
 pub(super) fn log(reader: &mut Reader<'_>, top: &Section<'_>) -> LogSettings {
     let mut settings = LogSettings::default();
     let Some(section) = reader.table(top, "log", "log.") else { return settings };
-    let keys =
-        ["flush_interval_us", "sync_interval_ms", "segment_mib", "compression", "keep_days", "keep_gib"];
+    let keys = [
+        "flush_interval_us",
+        "sync_interval_ms",
+        "segment_mib",
+        "compression",
+        "keep_days",
+        "keep_gib",
+        "retention_ignores_followers",
+    ];
     reader.check_keys(&section, &keys);
     if let Some(number) = reader.number(&section, "flush_interval_us", 100..=10_000_000, "microseconds") {
         settings.flush_interval = Duration::from_micros(number.unsigned_abs());
@@ -77,6 +84,7 @@ pub(super) fn log(reader: &mut Reader<'_>, top: &Section<'_>) -> LogSettings {
     settings.retention.keep_ns = days.map(|days| days * NS_PER_DAY);
     let gib = reader.number(&section, "keep_gib", 1..=1_000_000, "GiB");
     settings.retention.keep_bytes = gib.map(|gib| gib.unsigned_abs() << 30);
+    settings.retention.ignores_followers = reader.flag(&section, "retention_ignores_followers");
     settings
 }
 

@@ -4,15 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use marketprism_core::venue::{Market, Venue};
-use marketprism_runtime::Source;
 use marketprism_runtime::transport::Endpoint;
 use marketprism_runtime::universe::is_pattern;
+use marketprism_runtime::{RawCapture, Source};
 
 use super::channels::{self, Channel};
 use super::nearest::{nearest, suggestion};
 use super::reader::{Reader, Section, Text};
 
-const KEYS: [&str; 7] = ["venue", "market", "symbols", "exclude", "channels", "websocket", "rest"];
+const KEYS: [&str; 8] = ["venue", "market", "symbols", "exclude", "channels", "websocket", "rest", "raw"];
 
 /// A source as it is written where there is none.
 const EXAMPLE: &str = "[[source]] with venue, market, symbols and channels below it";
@@ -24,13 +24,31 @@ struct Earlier {
     recorded: HashMap<[String; 3], Vec<(Channel, usize)>>,
     /// WebSocket and REST addresses by venue and market, with the place where the first source begins.
     addresses: HashMap<[&'static str; 2], ([Vec<String>; 2], usize)>,
+    /// What is kept of frames by venue and market, with the place where the first source begins.
+    raw: HashMap<[&'static str; 2], (RawCapture, usize)>,
 }
 
 /// Reads all sources.
-pub(super) fn sources(reader: &mut Reader<'_>, top: &Section<'_>, venues: &[Arc<dyn Venue>]) -> Vec<Source> {
+pub(super) fn sources(
+    reader: &mut Reader<'_>,
+    top: &Section<'_>,
+    venues: &[Arc<dyn Venue>],
+    normalisers: usize,
+) -> Vec<Source> {
     let mut earlier = Earlier::default();
     let sections = reader.tables(top, "source", EXAMPLE);
-    sections.iter().map(|section| source(reader, section, venues, &mut earlier)).collect()
+    let sources = sections.iter().map(|section| {
+        let source = source(reader, section, venues, &mut earlier);
+        if source.raw == RawCapture::All && normalisers > 1 {
+            let message = format!(
+                "source.raw is \"all\" and threads.normalisers is {normalisers}: the order between normalisers is not \
+                 recorded; write normalisers = 1, or raw = \"errors\""
+            );
+            reader.fault(section.at_key("raw"), message);
+        }
+        source
+    });
+    sources.collect()
 }
 
 fn source(
@@ -53,11 +71,13 @@ fn source(
     let channels = reader.texts_of(section, "channels", "channels = [\"trade\", \"book\"]");
     let websocket = addresses(reader, section, "websocket", ["wss", "ws"]);
     let rest = addresses(reader, section, "rest", ["https", "http"]);
+    let raw = reader.choice(section, "raw", &RawCapture::NAMED).unwrap_or_default();
     if let (Some(venue), Some(market)) = (&venue, market) {
         let checked = channels::check(reader, &**venue, market, &channels);
         let of_market = [venue.name(), market.name];
         check_repetition(reader, section, of_market, (&symbols, &checked), earlier);
         check_addresses(reader, section, of_market, [&websocket, &rest], earlier);
+        check_raw(reader, section, of_market, raw, earlier);
     }
     let text = |text: Option<Text>| text.map(|text| text.value).unwrap_or_default();
     Source {
@@ -68,6 +88,7 @@ fn source(
         channels: values(&channels),
         websocket: values(&websocket),
         rest: values(&rest),
+        raw,
     }
 }
 
@@ -161,6 +182,25 @@ fn check_addresses(
             );
             reader.fault(section.at_key(key), message);
         }
+    }
+}
+
+/// Sources of one market share its connections, of whose frames one thing is kept.
+fn check_raw(
+    reader: &mut Reader<'_>,
+    section: &Section<'_>,
+    of_market: [&'static str; 2],
+    raw: RawCapture,
+    earlier: &mut Earlier,
+) {
+    let (first, at) = earlier.raw.entry(of_market).or_insert((raw, section.at()));
+    if raw != *first {
+        let message = format!(
+            "source.raw differs from that of the source in line {}, and sources of a market share its connections; write \
+             the same in both",
+            reader.line(*at)
+        );
+        reader.fault(section.at_key("raw"), message);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use marketprism_core::record::Kind;
-use marketprism_runtime::Source;
+use marketprism_runtime::{RawCapture, Source};
 use marketprism_simulator::{Ledger, Market, Simulator};
 
 use super::{Amount, Sent, SentStream};
@@ -46,6 +46,7 @@ pub(super) fn sources(simulator: &Simulator, markets: &[Market], channels: &[&st
                 channels: channels_of_symbols,
                 websocket: vec![simulator.websocket_url(*market)],
                 rest: vec![simulator.rest_url(*market)],
+                raw: RawCapture::default(),
             });
         }
     }

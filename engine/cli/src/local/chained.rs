@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use marketprism_core::record::Kind;
-use marketprism_runtime::Source;
+use marketprism_runtime::{RawCapture, Source};
 use marketprism_simulator::host::{Handle, Ledger, StreamLedger};
 
 use super::{Amount, Sent, SentStream};
@@ -56,6 +56,7 @@ pub(super) fn sources(venue: &str, handle: &Handle, channels: &[MarketChannels])
         channels: channels.iter().map(|channel| (*channel).to_owned()).collect(),
         websocket: vec![handle.websocket_url()],
         rest: vec![handle.rest_url()],
+        raw: RawCapture::default(),
     };
     channels.iter().map(of_market).collect()
 }
@@ -85,6 +86,7 @@ pub(super) fn captured_sources(
             channels,
             websocket: vec![handle.websocket_url()],
             rest: vec![handle.rest_url()],
+            raw: RawCapture::default(),
         }));
     }
     sources

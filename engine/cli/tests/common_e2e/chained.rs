@@ -7,7 +7,7 @@ use std::sync::Arc;
 use marketprism_core::venue::Venue;
 use marketprism_deribit::{Credentials, Deribit};
 use marketprism_okx::Okx;
-use marketprism_runtime::{BookSettings, LogSettings, Recorder, Settings, Source, Threads};
+use marketprism_runtime::{BookSettings, LogSettings, RawCapture, Recorder, Settings, Source, Threads};
 use marketprism_simulator::host::{self, Handle, Ledger, StreamLedger};
 use marketprism_simulator::{Generated, Start, deribit, okx};
 use serde_json::Value;
@@ -70,6 +70,7 @@ pub fn source(market: &str, symbols: &[&str], channels: &[&str]) -> Source {
         channels: texts(channels),
         websocket: vec![],
         rest: vec![],
+        raw: RawCapture::default(),
     }
 }
 
@@ -87,6 +88,8 @@ pub struct Chained {
     pub venue: &'static str,
     pub handle: Handle,
     pub recorder: Option<Recorder>,
+    pub recorded: Arc<dyn Venue>,
+    pub settings: Settings,
     pub data: PathBuf,
     pub folder: TempDir,
 }
@@ -131,9 +134,16 @@ impl Chained {
             books: BookSettings::default(),
         };
         let name = venue.name();
-        let recorder = Recorder::start(settings, &[venue]).expect("recorder");
+        let recorded = venue;
+        let recorder = Recorder::start(settings.clone(), &[Arc::clone(&recorded)]).expect("recorder");
         let venue = if name == "okx" { "okx" } else { "deribit" };
-        Chained { venue, handle, recorder: Some(recorder), data, folder }
+        Chained { venue, handle, recorder: Some(recorder), recorded, settings, data, folder }
+    }
+
+    /// Starts another recorder on the same log.
+    pub fn restart(&mut self) {
+        let recorder = Recorder::start(self.settings.clone(), &[Arc::clone(&self.recorded)]);
+        self.recorder = Some(recorder.expect("recorder"));
     }
 
     /// The recorder while it runs.

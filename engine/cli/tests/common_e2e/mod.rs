@@ -9,6 +9,7 @@ pub mod chained;
 pub mod chained_books;
 pub mod chained_disturbed;
 pub mod chained_expected;
+pub mod contents;
 pub mod expected;
 pub mod ledgers;
 pub mod process;
@@ -22,7 +23,7 @@ use std::time::{Duration, Instant};
 use marketprism_core::json::write_record;
 use marketprism_core::venue::Venue;
 use marketprism_log::{LogReader, Selection};
-use marketprism_runtime::{BookSettings, LogSettings, Recorder, Settings, Source, Threads};
+use marketprism_runtime::{BookSettings, LogSettings, RawCapture, Recorder, Settings, Source, Threads};
 use marketprism_simulator::{Config, Generated, Ledger, Market, Simulator, Start};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -140,6 +141,7 @@ pub fn sources(simulator: &Simulator, markets: &[Market], channels: &[&str]) -> 
             channels,
             websocket: vec![simulator.websocket_url(*market)],
             rest: vec![simulator.rest_url(*market)],
+            raw: RawCapture::default(),
         }));
     }
     sources
@@ -179,6 +181,7 @@ pub fn events(recorder: &Recorder) -> Vec<String> {
 pub struct Local {
     pub simulator: Simulator,
     pub recorder: Option<Recorder>,
+    pub settings: Settings,
     pub data: PathBuf,
     pub folder: TempDir,
 }
@@ -186,13 +189,28 @@ pub struct Local {
 impl Local {
     /// Starts both; `channels` as in [`sources`].
     pub fn start(config: Config, channels: &[&str], threads: Threads) -> Local {
+        Local::start_with(config, channels, threads, LogSettings::default())
+    }
+
+    /// The same with another log.
+    pub fn start_with(config: Config, channels: &[&str], threads: Threads, log: LogSettings) -> Local {
+        Local::start_adjusted(config, channels, threads, |settings| settings.log = log)
+    }
+
+    /// [`Local::start`] with settings that `adjust` changes.
+    pub fn start_adjusted(
+        config: Config,
+        channels: &[&str],
+        threads: Threads,
+        adjust: impl FnOnce(&mut Settings),
+    ) -> Local {
         let folder = folder();
         let markets = config.markets.clone();
         let record_frames = config.record_frames.map(|name| folder.path().join(name));
         let simulator = Simulator::start(Config { record_frames, ..config }).expect("simulator");
         let certificate_files = certificates(simulator.certificate_pem(), folder.path());
         let data = folder.path().join("data");
-        let settings = Settings {
+        let mut settings = Settings {
             data_dir: data.clone(),
             sources: sources(&simulator, &markets, channels),
             certificate_files,
@@ -200,8 +218,14 @@ impl Local {
             log: LogSettings::default(),
             books: BookSettings::default(),
         };
-        let recorder = Recorder::start(settings, &venues()).expect("recorder");
-        Local { simulator, recorder: Some(recorder), data, folder }
+        adjust(&mut settings);
+        let recorder = Recorder::start(settings.clone(), &venues()).expect("recorder");
+        Local { simulator, recorder: Some(recorder), settings, data, folder }
+    }
+
+    /// Starts another recorder on the same log.
+    pub fn restart(&mut self) {
+        self.recorder = Some(Recorder::start(self.settings.clone(), &venues()).expect("recorder"));
     }
 
     /// The recorder while it runs.

@@ -7,7 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
-use marketprism_runtime::Source;
+use marketprism_runtime::{RawCapture, Source};
 
 use super::{wait_for, wait_until};
 
@@ -15,10 +15,12 @@ use super::{wait_for, wait_until};
 pub fn configuration(folder: &Path, data: &str, sources: &[Source], extra: &str) -> PathBuf {
     let mut text = format!("data_dir = {data:?}\n{extra}\n");
     for source in sources {
-        let Source { venue, market, symbols, exclude, channels, websocket, rest } = source;
+        let Source { venue, market, symbols, exclude, channels, websocket, rest, raw } = source;
         writeln!(text, "[[source]]\nvenue = {venue:?}\nmarket = {market:?}").unwrap();
         writeln!(text, "symbols = {symbols:?}\nexclude = {exclude:?}\nchannels = {channels:?}").unwrap();
         writeln!(text, "websocket = {websocket:?}\nrest = {rest:?}").unwrap();
+        let (raw, _) = RawCapture::NAMED.iter().find(|(_, mode)| mode == raw).unwrap();
+        writeln!(text, "raw = {raw:?}").unwrap();
     }
     let path = folder.join("marketprism.toml");
     std::fs::write(&path, text).unwrap();
@@ -40,13 +42,13 @@ impl Run {
 
     /// Any other command.
     pub fn command(arguments: &[&str]) -> Run {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_marketprism"))
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Run::of(Command::new(env!("CARGO_BIN_EXE_marketprism")).args(arguments))
+    }
+
+    /// Any other program.
+    pub fn of(command: &mut Command) -> Run {
+        let mut child =
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = Arc::new(Mutex::new(Vec::new()));
         let (stderr, kept) = (child.stderr.take().unwrap(), Arc::clone(&lines));
         let reader = std::thread::spawn(move || {

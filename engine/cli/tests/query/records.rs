@@ -199,3 +199,29 @@ fn a_reader_that_goes_away_is_no_fault() {
         assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.stderr));
     }
 }
+
+#[test]
+fn a_compacted_log_answers_the_same() {
+    let folder = folder();
+    let segments = write_log(folder.path());
+    let [from, to] = [700, 2300].map(|id| trade_ns(id).to_string());
+    let book_at = trade_ns(2100).to_string();
+    let queries: [&[&str]; 8] = [
+        &[],
+        &["--symbol", "BTC-USDT"],
+        &["--symbol", "BTC-USDT-*", "--from", &from, "--to", &to],
+        &["--venue", "okx"],
+        &["--kind", "trade", "--market", "usdm"],
+        &["--kind", "book_snapshot", "--symbol", "BTCUSDT"],
+        &["--symbol", "NONE"],
+        &["--symbol", "BTCUSDT", "--book-at", &book_at],
+    ];
+    let answers =
+        || queries.map(|query| run("query", folder.path(), &[&["--format", "json"], query].concat()));
+    let before = answers();
+    segments.iter().for_each(|path| assert!(marketprism_log::compact(path, || true).unwrap().is_some()));
+    for ((before, after), query) in before.iter().zip(&answers()).zip(queries) {
+        assert_eq!(before, after, "{query:?}");
+    }
+    assert!(before[2].1.lines().count() > 1000 && before[7].1.contains("\"valid\":true"));
+}

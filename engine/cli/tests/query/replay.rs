@@ -1,14 +1,16 @@
 //! `replay`: order, determinism and speed.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::ControlFlow;
+use std::path::Path;
 
 use marketprism_core::record::RecordRef;
-use marketprism_log::BatchBuilder;
+use marketprism_log::{Appender, BatchBuilder, LogOptions, LogReader, Selection, compact};
 use marketprism_runtime::Threads;
 use serde_json::Value;
 
 use super::common_e2e::{ALL_CHANNELS, Local, folder, generated, process};
-use super::support::{open_log, rows, run, trade, trade_ns, write_log};
+use super::support::{open_log, rows, run, segments, trade, trade_ns, write_log};
 
 /// What a replay that succeeds prints.
 fn replayed(directory: &std::path::Path, extra: &[&str]) -> String {
@@ -97,4 +99,59 @@ fn pace_changes_nothing_but_the_time() {
     for speed in ["0", "slow"] {
         assert_eq!(run("replay", folder.path(), &["--speed", speed]).0, Some(2));
     }
+}
+
+/// Writes the records of a log to another in batches of so many.
+fn write_in_batches(from: &Path, to: &Path, size: u32) {
+    let options = LogOptions { sync_directory: false, run_id: 2, ..LogOptions::default() };
+    let (mut appender, _) = Appender::open(to, options).unwrap();
+    let reader = LogReader::open(from).unwrap();
+    for instrument in reader.registry().unwrap().all() {
+        let (id, _) = appender.registry_mut().define(instrument.clone());
+        assert_eq!(id, instrument.id);
+    }
+    let mut batch = BatchBuilder::new();
+    reader
+        .for_each(&Selection::default(), |_, record, _| {
+            batch.push(record).unwrap();
+            if batch.records() == size {
+                appender.append(&mut batch).unwrap();
+            }
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    appender.append(&mut batch).unwrap();
+    appender.seal().unwrap();
+}
+
+/// Demands that a log replays the same whatever its form is.
+fn assert_form_does_not_matter(directory: &Path) {
+    let first = replayed(directory, &[]);
+    assert_eq!(hash(&first), hash(&replayed(directory, &[])));
+    for size in [1, 7, 1000] {
+        let folder = folder();
+        write_in_batches(directory, folder.path(), size);
+        assert_eq!(hash(&first), hash(&replayed(folder.path(), &[])), "batches of {size}");
+    }
+    let compactions =
+        segments(directory).iter().filter_map(|path| compact::compact(path, || true).unwrap()).count();
+    assert!(compactions > 0, "nothing was compacted");
+    assert_eq!(hash(&first), hash(&replayed(directory, &[])), "after compaction");
+}
+
+#[test]
+fn batches_and_compaction_change_nothing_for_two_venues() {
+    let folder = folder();
+    write_log(folder.path());
+    assert_form_does_not_matter(folder.path());
+}
+
+#[test]
+fn batches_and_compaction_change_nothing_for_a_recorded_log() {
+    let threads = Threads { io: 2, normalisers: 2, ..Threads::default() };
+    let mut local = Local::start(generated(6, 2, 3000), &ALL_CHANNELS, threads);
+    local.feed();
+    process::wait_for_more(&local.simulator, 3000);
+    local.finish();
+    assert_form_does_not_matter(&local.data);
 }

@@ -4,9 +4,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use marketprism_core::record::RecordBuffer;
-use marketprism_core::venue::Poll;
+use marketprism_core::venue::{DecodeError, Poll};
 
 use super::{ControlledMarket, Shared};
+use crate::journal::Asked;
+use crate::rest::Answer;
 use crate::telemetry::Severity;
 
 /// Time between the first requests of two polls.
@@ -24,22 +26,12 @@ pub(super) async fn repeat(market: Rc<ControlledMarket>, poll: Poll, place: usiz
         if !is_market && !market.instruments.borrow().contains_key(&poll.instrument) {
             return;
         }
-        let mut records = RecordBuffer::default();
         let outcome = match market.rest.get(&poll.request).await {
-            Ok(answer) => {
-                let times = (answer.request_ns, answer.receive_ns);
-                let venue = &market.line.venue;
-                venue
-                    .parse_poll(market.line.market, &poll, &answer.body, times, &mut records)
-                    .map_err(|error| error.to_string())
-            }
+            Ok(answer) => take(&market, &poll, &answer, &shared).map_err(|error| error.to_string()),
             Err(error) => Err(error.to_string()),
         };
         match outcome {
-            Ok(()) => {
-                shared.count_answer();
-                shared.deliver(&records);
-            }
+            Ok(()) => shared.count_answer(),
             Err(error) => {
                 shared.count_failure();
                 let text = format!("{}: {}: {error}", market.label(), poll.answer);
@@ -47,4 +39,20 @@ pub(super) async fn repeat(market: Rc<ControlledMarket>, poll: Poll, place: usiz
             }
         }
     }
+}
+
+/// Reads an answer and passes on what it gave.
+fn take(market: &ControlledMarket, poll: &Poll, answer: &Answer, shared: &Shared) -> Result<(), DecodeError> {
+    let mut records = RecordBuffer::default();
+    let times = (answer.request_ns, answer.receive_ns);
+    let parsed = market.line.venue.parse_poll(market.line.market, poll, &answer.body, times, &mut records);
+    let read = parsed.map(|()| records);
+    let asked = Asked::Poll {
+        instrument: poll.instrument,
+        answer: poll.answer.to_owned(),
+        path: poll.request.path.clone(),
+        request_ns: answer.request_ns,
+    };
+    shared.deliver_answer(market, &asked, answer, &read);
+    read.map(|_| ())
 }

@@ -11,6 +11,7 @@ use marketprism_core::venue::{Continuity, Request};
 
 use super::{ControlledMarket, Shared};
 use crate::io::LineCommand;
+use crate::journal::Asked;
 use crate::telemetry::Severity;
 
 /// Shortest time between two snapshot requests of one book.
@@ -94,9 +95,8 @@ impl Fetch {
         loop {
             self.requests.again.set(false);
             match self.once().await {
-                Ok(records) => {
+                Ok(()) => {
                     self.shared.count_answer();
-                    self.shared.deliver(&records);
                     pause = PAUSES.0;
                     tokio::time::sleep(SPACING).await;
                     if !self.requests.again.get() {
@@ -122,7 +122,7 @@ impl Fetch {
         self.requests.under_way.set(false);
     }
 
-    async fn once(&self) -> Result<RecordBuffer, String> {
+    async fn once(&self) -> Result<(), String> {
         let answer = {
             let slot = self.market.snapshot_slots.acquire().await;
             let _slot = slot.map_err(|error| error.to_string())?;
@@ -130,9 +130,11 @@ impl Fetch {
         };
         let mut records = RecordBuffer::default();
         let (venue, market) = (&self.market.line.venue, self.market.line.market);
-        venue
-            .parse_snapshot(market, self.definition.id, &answer.body, answer.receive_ns, &mut records)
-            .map_err(|error| error.to_string())?;
-        Ok(records)
+        let instrument = self.definition.id;
+        let parsed = venue.parse_snapshot(market, instrument, &answer.body, answer.receive_ns, &mut records);
+        let read = parsed.map(|()| records);
+        let asked = Asked::Snapshot { instrument, path: self.request.path.clone() };
+        self.shared.deliver_answer(&self.market, &asked, &answer, &read);
+        read.map(|_| ()).map_err(|error| error.to_string())
     }
 }

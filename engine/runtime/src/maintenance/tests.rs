@@ -1,11 +1,12 @@
 //! The thread over logs in temporary folders.
 
 use std::fs;
+use std::process::Command;
 
 use marketprism_core::Instrument;
 use marketprism_core::record::{Header, Kind, RecordRef, Trade};
 use marketprism_log::format::Codec;
-use marketprism_log::{Appender, BatchBuilder, LogOptions, verify};
+use marketprism_log::{Appender, BatchBuilder, Cursor, LogOptions, verify};
 
 use super::*;
 use crate::telemetry::{Events, events};
@@ -158,6 +159,79 @@ fn segments_are_compressed_before_the_bytes_are_counted() {
     let texts = drained(&events);
     assert!(texts.len() == 4 && texts.iter().all(|text| text.contains("keep_gib")), "{texts:?}");
     assert!(verify(directory.path()).unwrap().ok);
+}
+
+#[test]
+fn removal_does_not_wait_for_many_segments_to_be_compressed() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut appender = appender(directory.path());
+    (0..COMPRESSED_AT_ONCE * 2 + 2).for_each(|_| fill_segment(&mut appender));
+    let retention = Retention { keep_bytes: Some(0), ..Retention::default() };
+    let (maintenance, _events) = start(directory.path(), retention);
+    wait_until(&maintenance, |statistics| statistics.removed_segments == COMPRESSED_AT_ONCE * 2 + 1);
+    let compressed = maintenance.statistics().segments;
+    maintenance.stop().unwrap();
+    // Then the newest sealed one, which stays.
+    assert!((COMPRESSED_AT_ONCE..=COMPRESSED_AT_ONCE + 1).contains(&compressed), "{compressed}");
+}
+
+#[test]
+fn what_a_follower_has_not_delivered_is_kept_and_told_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut appender = appender(directory.path());
+    (0..3).for_each(|_| fill_segment(&mut appender));
+    let mut cursor = Cursor::open(directory.path(), "slow").unwrap();
+    cursor.advance(150).unwrap();
+    let retention = Retention { keep_bytes: Some(0), ..Retention::default() };
+    let (maintenance, events) = start(directory.path(), retention);
+    wait_until(&maintenance, |statistics| statistics.removed_segments == 1 && statistics.held_bytes > 0);
+    fill_segment(&mut appender);
+    wait_for(&maintenance, 4, 0);
+    cursor.advance(400).unwrap();
+    fill_segment(&mut appender);
+    wait_until(&maintenance, |statistics| statistics.removed_segments == 4 && statistics.held_bytes == 0);
+    maintenance.stop().unwrap();
+    let texts = drained(&events);
+    let told: Vec<&String> = texts.iter().filter(|text| text.contains("follower \"slow\"")).collect();
+    assert_eq!(told.len(), 1, "{texts:?}");
+    assert!(told[0].starts_with("1 old segments (") && told[0].contains("150 records behind"), "{told:?}");
+    assert!(verify(directory.path()).unwrap().ok);
+}
+
+#[test]
+fn compression_leaves_the_writer_its_room() {
+    let directory = tempfile::tempdir().unwrap();
+    let mount = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=128k", "tmpfs"])
+        .arg(directory.path())
+        .output();
+    if !mount.is_ok_and(|output| output.status.success()) {
+        eprintln!("a tmpfs cannot be mounted here (root is needed); this test is skipped");
+        return;
+    }
+    let log = directory.path().join("log");
+    let mut appender = appender(&log);
+    fill_segment(&mut appender);
+    let length = fs::metadata(&segments(&log)[0]).unwrap().len();
+    let filler = directory.path().join("filler");
+    // Room for half a segment, which is enough for a compressed one.
+    fs::write(&filler, vec![0; (free_bytes(&log).unwrap() - length / 2) as usize]).unwrap();
+    let (maintenance, events) = start(&log, Retention::default());
+    let until = Instant::now() + Duration::from_secs(60);
+    let mut texts = vec![];
+    while texts.is_empty() {
+        assert!(Instant::now() < until, "nothing was told");
+        texts = drained(&events);
+    }
+    assert!(texts[0].contains("not compressed yet: no room"), "{texts:?}");
+    fs::remove_file(&filler).unwrap();
+    fill_segment(&mut appender);
+    wait_for(&maintenance, 2, 0);
+    maintenance.stop().unwrap();
+    let is_sound = verify(&log).unwrap().ok;
+    drop(appender);
+    assert!(Command::new("umount").arg(directory.path()).status().unwrap().success());
+    assert!(is_sound && drained(&events).is_empty());
 }
 
 #[test]

@@ -4,22 +4,27 @@
 mod books;
 mod chained;
 mod derived;
+mod hole;
 mod ids;
+mod told;
 
 use bytemuck::Zeroable;
 use marketprism_book::SyncedBook;
 use marketprism_core::clock::TIME_MISSING;
 use marketprism_core::instrument::InstrumentId;
 use marketprism_core::record::{Gap, GapReason, Header, Kind, Level, RecordRef, Sink, flag};
-use marketprism_core::venue::Continuity;
-use marketprism_log::StreamEnd;
 
 use books::BookState;
 pub use derived::SnapshotCadence;
+pub use hole::Hole;
+pub use told::{Told, TrackedBook};
 
 /// Deltas of a book without a snapshot are held back this long, so that the snapshot is recorded before its
 /// deltas; then they are recorded as they are. What a crash can cost of a book that is being synchronised.
 pub const LONGEST_HOLD_NS: i64 = 1_000_000_000;
+
+/// Holes that wait to be taken; more are left out.
+const MAX_HOLES: usize = 64;
 
 /// Kinds are numbered below this.
 const KINDS: usize = 32;
@@ -116,6 +121,8 @@ pub struct Normaliser {
     /// Instruments whose books wait for a snapshot.
     waiting: Vec<InstrumentId>,
     wanted: Vec<InstrumentId>,
+    /// Holes that nobody took yet.
+    holes: Vec<Hole>,
     counts: NormaliserCounts,
     cadence: SnapshotCadence,
     /// Levels of the snapshot that is being made.
@@ -133,36 +140,9 @@ impl Normaliser {
         Normaliser { cadence, ..Normaliser::default() }
     }
 
-    /// Builds a book for this instrument from its deltas; with `derive_quotes` its best prices become quotes.
-    pub fn track_book(&mut self, instrument: InstrumentId, continuity: Continuity, derive_quotes: bool) {
-        let state = self.state(instrument);
-        if state.book.is_none() {
-            state.book = Some(Box::new(BookState::new(continuity, derive_quotes)));
-            self.books.push(instrument);
-        }
-    }
-
-    /// The instrument is no longer recorded: its book ends, and nothing more is expected of it.
-    pub fn retire(&mut self, instrument: InstrumentId, out: &mut dyn Sink) {
-        self.release(instrument, out);
-        self.state(instrument).book = None;
-        for list in [&mut self.books, &mut self.waiting, &mut self.wanted] {
-            list.retain(|listed| *listed != instrument);
-        }
-    }
-
-    /// Goes on with a stream that an earlier run recorded: its next record shows how much is missing.
-    pub fn resume(&mut self, instrument: InstrumentId, kind: Kind, end: StreamEnd) {
-        let state = self.state(instrument);
-        match (kind, &mut state.book) {
-            (Kind::Trade, _) => state.trade_id = Some(end.last_id),
-            (Kind::AggTrade, _) => state.agg_trade_id = Some(end.last_id),
-            (Kind::BookDelta, Some(book)) => book.last_id = end.last_id,
-            _ => {}
-        }
-        state.last_ns[kind as usize] = end.receive_ns;
-        state.interrupted[kind as usize] =
-            Some(Interruption { reason: GapReason::Restart as u8, records: 0 });
+    /// How often valid books are recorded.
+    pub fn cadence(&self) -> SnapshotCadence {
+        self.cadence
     }
 
     /// What has been counted.
@@ -179,6 +159,11 @@ impl Normaliser {
     /// Whether a snapshot is wanted.
     pub fn has_wanted(&self) -> bool {
         !self.wanted.is_empty()
+    }
+
+    /// Takes the holes that messages revealed since the last call, at most the first [`MAX_HOLES`].
+    pub fn take_holes(&mut self) -> std::vec::Drain<'_, Hole> {
+        self.holes.drain(..)
     }
 
     /// The book of an instrument, only while it is valid and not crossed.
@@ -304,6 +289,9 @@ impl Normaliser {
 
     /// Reports a hole that ends just before `next`.
     fn report(&mut self, next: &Header, kind: Kind, reason: u8, ids: (u64, u64), out: &mut dyn Sink) {
+        if self.holes.len() < MAX_HOLES {
+            self.holes.extend(Hole::revealed_by(next, kind, reason, ids));
+        }
         let mut header = Header::new(Kind::Gap, next.instrument, next.receive_ns);
         header.exchange_ns = next.exchange_ns;
         let records = ids.1.checked_sub(ids.0).map_or(0, |span| span.saturating_add(1));

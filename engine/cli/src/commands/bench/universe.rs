@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use marketprism_core::instrument::Instrument;
 use marketprism_core::venue::{Market, Venue};
-use marketprism_runtime::{BookSettings, LogSettings, Recorder, Settings, Source, Threads};
+use marketprism_runtime::{BookSettings, LogSettings, RawCapture, Recorder, Settings, Source, Threads};
 use marketprism_simulator::{Config, Generated, Market as BinanceMarket, Simulator, deribit, host, okx};
 use serde_json::json;
 
@@ -118,6 +118,7 @@ impl Universe {
             channels: channels.iter().map(|channel| (*channel).to_owned()).collect(),
             websocket: vec![websocket],
             rest: vec![rest],
+            raw: RawCapture::default(),
         };
         Ok(Universe { simulated, venue, market: found, symbols, source })
     }

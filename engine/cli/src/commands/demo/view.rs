@@ -9,7 +9,7 @@ use marketprism_runtime::normaliser::BookTop;
 use marketprism_runtime::{Recorder, Status};
 
 use crate::commands::run::severity;
-use crate::text::{bytes, clock, duration_ns, grouped};
+use crate::text::{bytes, clock, coverage, duration_ns, grouped};
 
 /// Books shown.
 const BOOKS: usize = 12;
@@ -117,6 +117,7 @@ fn numbers(text: &mut String, status: &Status, rate: u64, byte_rate: u64) {
         counts.duplicates,
         status.dropped
     );
+    let _ = writeln!(text, "  coverage {}", coverage(&status.writer.coverage));
     if !status.writer.trouble.is_empty() {
         let _ = writeln!(text, "  \x1b[31mTROUBLE: {}\x1b[0m", status.writer.trouble);
     }

@@ -7,18 +7,18 @@ use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 
+use marketprism_book::{RebuiltBook, is_start};
 use marketprism_core::Instrument;
 use marketprism_core::instrument::{InstrumentId, InstrumentType, Registry};
 use marketprism_core::record::{Kind, RecordRef, flag};
 use marketprism_core::venue::Continuity;
-use marketprism_log::{LogError, Problem};
+use marketprism_log::{LogError, Problem, Selection};
 
 use super::super::inspect::output::utc;
 use super::book_report::{State, report, write_json};
 use super::filter::Filter;
 use super::output::{Closed, Output};
-use super::rebuild::{Rebuilt, is_start};
-use super::source::{ORDER_WINDOW_NS, Source, report_problems};
+use super::source::{ORDER_WINDOW_NS, Source, report_problems, with_definitions};
 use crate::EXIT_BAD;
 use crate::config::venues;
 
@@ -75,13 +75,11 @@ pub(super) fn run(
 /// The wanted books at a time, and what is wrong with the log.
 fn states(source: &Source, filter: &Filter, at_ns: i64) -> Result<(Vec<State>, Vec<Problem>), LogError> {
     let books = find_starts(source, filter, at_ns)?;
-    let mut rebuilt = BTreeMap::new();
-    for (id, found) in &books {
-        if let (Some(start), Some(continuity)) = (found.start, continuity_of(&found.instrument)) {
-            rebuilt.insert(*id, Rebuilt::new(found.instrument.clone(), start, continuity));
-        }
+    let (mut rebuilt, mut problems) = rebuild(source, &books, at_ns, Reading::Selected)?;
+    if !problems.is_empty() {
+        (rebuilt, problems) = rebuild(source, &books, at_ns, Reading::All)?;
     }
-    let (last_ns, problems) = rebuild_all(source, &mut rebuilt, at_ns)?;
+    let last_ns = source.last_ns();
     let state = |(id, found): (InstrumentId, Found)| {
         let rebuilt = rebuilt.remove(&id);
         let invalid = match &rebuilt {
@@ -96,6 +94,12 @@ fn states(source: &Source, filter: &Filter, at_ns: i64) -> Result<(Vec<State>, V
         State { instrument, invalid, rebuilt }
     };
     Ok((books.into_iter().map(state).collect(), problems))
+}
+
+/// The capture sequence from which on the wanted books can be rebuilt as they were at a time; `None` where no snapshot of
+/// one was recorded before it.
+pub(crate) fn earliest_start(source: &Source, filter: &Filter, at_ns: i64) -> Result<Option<u64>, LogError> {
+    Ok(find_starts(source, filter, at_ns)?.values().filter_map(|found| found.start).min())
 }
 
 fn continuity_of(instrument: &Instrument) -> Option<Continuity> {
@@ -113,7 +117,9 @@ fn find_starts(source: &Source, filter: &Filter, at_ns: i64) -> Result<Books, Lo
         let from_ns = at_ns.saturating_sub(step_ns);
         let mut newest = BTreeMap::new();
         let mut is_first = true;
-        source.read(from_ns, end_ns, |sequence, record, registry| {
+        let kinds = with_definitions([Kind::BookSnapshot, Kind::BookDelta]);
+        let selection = Selection { kinds, ..source.selection(filter, from_ns, end_ns)? };
+        source.read(&selection, |sequence, record, registry| {
             let id = record.header().instrument;
             if std::mem::take(&mut is_first) {
                 registry.all().into_iter().for_each(|instrument| want(&mut books, filter, instrument));
@@ -156,26 +162,43 @@ fn want(books: &mut Books, filter: &Filter, instrument: &Instrument) {
     }
 }
 
-/// Brings the books to the time that was asked for. Gives the latest receive time that was seen, and what is wrong with the
-/// log.
+/// What is read to rebuild books.
+#[derive(Clone, Copy, PartialEq)]
+enum Reading {
+    /// Their own records.
+    Selected,
+    /// All: only then is it known of a damaged log which books may have lost something.
+    All,
+}
+
+/// Brings the books that have a snapshot to the time that was asked for, and says what is wrong with the log.
 ///
 /// Reading goes on until the next message of each book: a hole shows itself at its end.
-fn rebuild_all(
+fn rebuild(
     source: &Source,
-    books: &mut BTreeMap<InstrumentId, Rebuilt>,
+    found: &Books,
     at_ns: i64,
-) -> Result<(i64, Vec<Problem>), LogError> {
-    let Some(first) = books.values().map(|book| book.start).min() else {
-        return Ok((i64::MAX, vec![]));
+    reading: Reading,
+) -> Result<(BTreeMap<InstrumentId, RebuiltBook>, Vec<Problem>), LogError> {
+    let rebuilt = |(id, found): (&InstrumentId, &Found)| {
+        let (start, continuity) = (found.start?, continuity_of(&found.instrument)?);
+        Some((*id, RebuiltBook::new(found.instrument.clone(), start, continuity)))
     };
-    let mut last_ns = i64::MIN;
+    let mut books: BTreeMap<InstrumentId, RebuiltBook> = found.iter().filter_map(rebuilt).collect();
+    let Some(first) = books.values().map(|book| book.start).min() else {
+        return Ok((books, vec![]));
+    };
+    let mut selection = Selection { from_sequence: first, ..Selection::default() };
+    if reading == Reading::Selected {
+        selection.instruments = Some(books.keys().copied().collect());
+        selection.kinds = with_definitions([Kind::BookSnapshot, Kind::BookDelta, Kind::Gap]);
+    }
     let mut expected = first;
     let mut unsettled = books.len();
     let end_ns = at_ns.saturating_add(ORDER_WINDOW_NS);
-    let report = source.read_from(first, |sequence, record, registry| {
+    let report = source.read(&selection, |sequence, record, registry| {
         let header = record.header();
-        last_ns = last_ns.max(header.receive_ns);
-        if sequence != std::mem::replace(&mut expected, sequence + 1) {
+        if sequence != std::mem::replace(&mut expected, sequence + 1) && reading == Reading::All {
             let why = format!("the log has lost records up to sequence {}", sequence - 1);
             let open = books.values_mut().filter(|book| !book.is_settled && book.start < sequence);
             open.for_each(|book| book.lose(why.clone()));
@@ -190,10 +213,10 @@ fn rebuild_all(
             false => ControlFlow::Continue(()),
         }
     })?;
-    Ok((last_ns, report.problems))
+    Ok((books, report.problems))
 }
 
-fn take(book: &mut Rebuilt, sequence: u64, record: RecordRef<'_>, registry: &Registry, at_ns: i64) {
+fn take(book: &mut RebuiltBook, sequence: u64, record: RecordRef<'_>, registry: &Registry, at_ns: i64) {
     if record.header().receive_ns > at_ns {
         if !book.is_settled {
             book.later_record(record, at_ns);

@@ -2,13 +2,13 @@
 
 use std::io::Write;
 
+use marketprism_book::RebuiltBook;
 use marketprism_core::clock::TIME_MISSING;
 use marketprism_core::record::Level;
 use marketprism_core::{Decimal, Instrument, json};
 use serde_json::{Value, json};
 
 use super::super::inspect::output::{Table, utc};
-use super::rebuild::Rebuilt;
 use super::table::quantity_unit;
 use crate::text::duration_ns;
 
@@ -18,7 +18,7 @@ pub(super) struct State {
     /// Why the book is not valid.
     pub(super) invalid: Option<String>,
     /// The book, where there was a snapshot to start from.
-    pub(super) rebuilt: Option<Rebuilt>,
+    pub(super) rebuilt: Option<RebuiltBook>,
 }
 
 impl State {
@@ -30,7 +30,7 @@ impl State {
     }
 
     /// The book, where it is valid.
-    fn valid(&self) -> Option<&Rebuilt> {
+    fn valid(&self) -> Option<&RebuiltBook> {
         self.rebuilt.as_ref().filter(|_| self.invalid.is_none())
     }
 }
@@ -109,7 +109,7 @@ pub(super) fn report(state: &State, at_ns: i64, depth: usize) -> String {
     text
 }
 
-fn levels(rebuilt: &Rebuilt, instrument: &Instrument, depth: usize) -> String {
+fn levels(rebuilt: &RebuiltBook, instrument: &Instrument, depth: usize) -> String {
     let book = rebuilt.synced.book();
     let named = |name: &str, unit: &str| {
         if unit.is_empty() { name.to_owned() } else { format!("{name} ({unit})") }

@@ -1,11 +1,12 @@
 //! Which records are wanted.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use marketprism_core::record::{Kind, RecordRef};
 use marketprism_core::{Instrument, InstrumentId};
 use marketprism_runtime::universe;
 
+use super::source::with_definitions;
 use super::time;
 use crate::config::{nearest, venues};
 
@@ -56,6 +57,17 @@ impl Filter {
         }
         let kinds = kind.iter().map(|name| kind_named(name)).collect::<Result<_, _>>()?;
         Ok(Filter { from_ns, end_ns, venue, market, symbols: symbol, kinds, decided: HashMap::new() })
+    }
+
+    /// The kinds that are read for it; `None`: all.
+    pub(crate) fn kinds(&self) -> Option<BTreeSet<Kind>> {
+        let takes = |kind: &Kind| self.kinds.contains(&kind.stream());
+        if self.kinds.is_empty() { None } else { with_definitions(Kind::ALL.into_iter().filter(takes)) }
+    }
+
+    /// Whether it leaves instruments out by their names.
+    pub(crate) fn names_some(&self) -> bool {
+        self.venue.is_some() || self.market.is_some() || !self.symbols.is_empty()
     }
 
     /// Whether a record is wanted, its time apart.

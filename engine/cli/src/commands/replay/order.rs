@@ -1,62 +1,80 @@
-//! Lines by receive time.
+//! Records by receive time.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
 use super::super::query::source::ORDER_WINDOW_NS;
 
-/// Most bytes of lines that are held back. Beyond, lines come out sooner; which ones does not depend on anything but the
-/// log.
+/// Most bytes that are held back. Beyond, records come out sooner; which ones does not depend on anything but the log.
 const MOST_BYTES: usize = 256 << 20;
 
-/// A record as text. Lines are ordered by receive time, then by capture sequence.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Line {
+/// A record in some form. Records are ordered by receive time, then by capture sequence.
+#[derive(Debug)]
+pub(super) struct Held<T> {
     pub(super) receive_ns: i64,
     pub(super) sequence: u64,
-    pub(super) text: Vec<u8>,
+    /// Memory that the content takes.
+    pub(super) bytes: usize,
+    pub(super) content: T,
 }
 
-impl Ord for Line {
-    fn cmp(&self, other: &Line) -> Ordering {
-        (self.receive_ns, self.sequence).cmp(&(other.receive_ns, other.sequence))
+impl<T> Held<T> {
+    fn place(&self) -> (i64, u64) {
+        (self.receive_ns, self.sequence)
     }
 }
 
-impl PartialOrd for Line {
-    fn partial_cmp(&self, other: &Line) -> Option<Ordering> {
+impl<T> PartialEq for Held<T> {
+    fn eq(&self, other: &Held<T>) -> bool {
+        self.place() == other.place()
+    }
+}
+
+impl<T> Eq for Held<T> {}
+
+impl<T> Ord for Held<T> {
+    fn cmp(&self, other: &Held<T>) -> Ordering {
+        self.place().cmp(&other.place())
+    }
+}
+
+impl<T> PartialOrd for Held<T> {
+    fn partial_cmp(&self, other: &Held<T>) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-/// Holds lines back until none that belongs before them can come. A line that is later than that comes out at once, behind
-/// those that were received after it.
-#[derive(Default)]
-pub(super) struct Order {
-    held: BinaryHeap<Reverse<Line>>,
+/// Holds records back until none that belongs before them can come. A record that is later than that comes out at once,
+/// behind those that were received after it.
+pub(super) struct Order<T> {
+    held: BinaryHeap<Reverse<Held<T>>>,
     bytes: usize,
     newest_ns: Option<i64>,
 }
 
-impl Order {
-    pub(super) fn push(&mut self, line: Line) {
-        self.newest_ns = self.newest_ns.max(Some(line.receive_ns));
-        self.bytes += line.text.len();
-        self.held.push(Reverse(line));
+impl<T> Order<T> {
+    pub(super) fn new() -> Order<T> {
+        Order { held: BinaryHeap::new(), bytes: 0, newest_ns: None }
     }
 
-    /// The next line whose turn has come.
-    pub(super) fn pop_due(&mut self) -> Option<Line> {
+    pub(super) fn push(&mut self, record: Held<T>) {
+        self.newest_ns = self.newest_ns.max(Some(record.receive_ns));
+        self.bytes += record.bytes;
+        self.held.push(Reverse(record));
+    }
+
+    /// The next record whose turn has come.
+    pub(super) fn pop_due(&mut self) -> Option<Held<T>> {
         let Reverse(first) = self.held.peek()?;
         let is_due = self.newest_ns?.saturating_sub(first.receive_ns) >= ORDER_WINDOW_NS;
         if is_due || self.bytes > MOST_BYTES { self.pop() } else { None }
     }
 
-    /// The next line.
-    pub(super) fn pop(&mut self) -> Option<Line> {
-        let Reverse(line) = self.held.pop()?;
-        self.bytes -= line.text.len();
-        Some(line)
+    /// The next record.
+    pub(super) fn pop(&mut self) -> Option<Held<T>> {
+        let Reverse(record) = self.held.pop()?;
+        self.bytes -= record.bytes;
+        Some(record)
     }
 }
 
@@ -67,15 +85,15 @@ mod tests {
     use super::*;
 
     fn ordered(times: &[i64]) -> Vec<(i64, u64)> {
-        let mut order = Order::default();
+        let mut order = Order::new();
         let mut out = Vec::new();
         for (sequence, receive_ns) in (0..).zip(times) {
-            order.push(Line { receive_ns: *receive_ns, sequence, text: b"x".to_vec() });
+            order.push(Held { receive_ns: *receive_ns, sequence, bytes: 1, content: () });
             out.extend(std::iter::from_fn(|| order.pop_due()));
         }
         out.extend(std::iter::from_fn(|| order.pop()));
         assert_eq!(order.bytes, 0);
-        out.into_iter().map(|line| (line.receive_ns, line.sequence)).collect()
+        out.iter().map(Held::place).collect()
     }
 
     proptest! {
@@ -90,7 +108,7 @@ mod tests {
         }
 
         #[test]
-        fn every_line_comes_out_once_whatever_the_times(times in proptest::collection::vec(any::<i64>(), 0..100)) {
+        fn every_record_comes_out_once_whatever_the_times(times in proptest::collection::vec(any::<i64>(), 0..100)) {
             let mut out = ordered(&times);
             out.sort_unstable_by_key(|(_, sequence)| *sequence);
             let all: Vec<(i64, u64)> = times.iter().copied().zip(0..).collect();

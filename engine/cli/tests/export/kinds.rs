@@ -1,0 +1,31 @@
+//! One or more records of every kind, as the log's own tests have them.
+
+#[path = "../../../log/tests/common/kinds.rs"]
+#[allow(clippy::module_inception)]
+mod kinds;
+
+use bytemuck::Zeroable;
+use marketprism_core::Instrument;
+use marketprism_core::record::*;
+
+use super::common::Log;
+
+/// Appends them all; their instruments are defined before.
+pub(crate) fn push(log: &mut Log) {
+    // The dictionary of the next segment has them.
+    log.seal();
+    let market = Instrument::market("binance", "usdm");
+    let index = Instrument::unknown("deribit", "option", "btc_usd");
+    for instrument in [kinds::definition(), market, index] {
+        log.appender.registry_mut().define(instrument);
+    }
+    let take: kinds::Take<'_> = &mut |record| log.push(record);
+    kinds::trades_of_all_kinds(take);
+    kinds::books_of_all_kinds(take);
+    kinds::statistics_of_all_kinds(take);
+    kinds::notes_of_all_kinds(take);
+    // More digits than the columns of decimals have.
+    let mut header = Header::new(Kind::Trade, 1, super::START_NS);
+    (header.price_exponent, header.quantity_exponent, header.sequence) = (-30, 19, 1);
+    log.push(RecordRef::Trade(&Trade { header, price: 123_456_789, quantity: i64::MAX, ..Trade::zeroed() }));
+}
