@@ -25,6 +25,10 @@ pub(crate) fn answer(
     endpoint: &str,
     parameters: &Parameters,
 ) -> Result<String, Refusal> {
+    if let Feed::Recorded(replay) = &core.feed {
+        let weight = core.limits.weight_per_minute[usize::from(market.is_futures())];
+        return replay.answer(market, endpoint, parameters, weight);
+    }
     match endpoint {
         "ping" => return Ok("{}".to_owned()),
         "time" => return Ok(format!("{{\"serverTime\":{}}}", time(&core.feed))),
@@ -43,18 +47,18 @@ pub(crate) fn answer(
             known(&core.feed, market, symbol)?;
             match &core.feed {
                 Feed::Generated(world) => history(world, market, endpoint, symbol, parameters),
-                Feed::Played(_) => Ok("[]".to_owned()),
+                Feed::Played(_) | Feed::Recorded(_) => Ok("[]".to_owned()),
             }
         }
         _ => Err(Refusal(404, -5000, "Path is not found.".to_owned())),
     }
 }
 
-/// Market time of a generated market, wall-clock time of a capture; epoch milliseconds.
+/// Market time of a generated market, wall-clock time otherwise; epoch milliseconds.
 pub(crate) fn time(feed: &Feed) -> u64 {
     match feed {
         Feed::Generated(world) => world.now,
-        Feed::Played(_) => now_ms(),
+        Feed::Played(_) | Feed::Recorded(_) => now_ms(),
     }
 }
 
@@ -62,12 +66,12 @@ pub(crate) fn time(feed: &Feed) -> u64 {
 pub(crate) fn known(feed: &Feed, market: Market, symbol: &str) -> Result<(), Refusal> {
     let found = match feed {
         Feed::Generated(world) => world.find(market, symbol).is_some(),
-        Feed::Played(playback) => playback.symbols(market).iter().any(|own| own == symbol),
+        Feed::Played(_) | Feed::Recorded(_) => feed.symbols(market).iter().any(|own| own == symbol),
     };
     if found { Ok(()) } else { Err(Refusal::symbol()) }
 }
 
-fn wanted_symbols(parameters: &Parameters) -> Result<Option<Vec<String>>, Refusal> {
+pub(crate) fn wanted_symbols(parameters: &Parameters) -> Result<Option<Vec<String>>, Refusal> {
     if let Some(symbol) = parameters.get("symbol") {
         return Ok(Some(vec![symbol.to_owned()]));
     }
@@ -91,6 +95,7 @@ fn instruments(core: &Core, market: Market, parameters: &Parameters) -> Result<S
             exchange_info(market, &specs, weight, world.now)
         }
         Feed::Played(playback) => captured_info(playback, market, weight, keep),
+        Feed::Recorded(_) => Value::Null,
     };
     Ok(info.to_string())
 }
@@ -121,7 +126,7 @@ fn captured_info(playback: &Playback, market: Market, weight: u32, keep: impl Fn
     }
 }
 
-fn depth_limit(market: Market, parameters: &Parameters) -> Result<usize, Refusal> {
+pub(crate) fn depth_limit(market: Market, parameters: &Parameters) -> Result<usize, Refusal> {
     let limit = parameters.number("limit")?;
     if market == Market::Spot {
         return Ok(limit.unwrap_or(100).clamp(1, 5000) as usize);
@@ -155,6 +160,7 @@ fn depth(core: &mut Core, market: Market, parameters: &Parameters) -> Result<Str
                 playback.snapshots.get(&(market, symbol.to_owned())).ok_or_else(Refusal::symbol)?;
             Ok(String::from_utf8_lossy(&snapshot.body).into_owned())
         }
+        Feed::Recorded(_) => Err(Refusal::symbol()),
     }
 }
 

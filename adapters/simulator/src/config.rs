@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::fault::Fault;
+use crate::history::History;
 
 /// One of the venue's three products. Each has its own port, as each has its own host in reality.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -98,12 +99,14 @@ pub struct Capture {
 }
 
 /// Where the data comes from.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum Source {
     /// A generated market.
     Generated(Generated),
     /// Captured frames.
     Capture(Capture),
+    /// Recorded history; [`Config::start`] does not count, its own timeline does.
+    History(History),
 }
 
 /// When data begins to flow.
@@ -170,7 +173,7 @@ impl Default for Limits {
 }
 
 /// Everything a simulator needs to start.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// Where the data comes from.
     pub source: Source,
@@ -195,7 +198,7 @@ impl Config {
     /// source, data from the first subscription.
     pub fn new(source: Source) -> Self {
         let markets = match &source {
-            Source::Generated(_) => Market::ALL.to_vec(),
+            Source::Generated(_) | Source::History(_) => Market::ALL.to_vec(),
             Source::Capture(capture) => Market::ALL
                 .into_iter()
                 .filter(|market| capture.folders.iter().any(|(of, _)| of == market))

@@ -8,6 +8,7 @@ use std::sync::mpsc::SyncSender;
 use tokio::sync::Notify;
 
 use crate::config::{Config, Limits, Market, Start};
+use crate::history::binance::Replay;
 use crate::hub::Hub;
 use crate::instrument::NO_TOPIC;
 use crate::ledger::Ledger;
@@ -21,6 +22,7 @@ use crate::weight::Meter;
 pub(crate) enum Feed {
     Generated(Box<World>),
     Played(Box<Playback>),
+    Recorded(Box<Replay>),
 }
 
 impl Feed {
@@ -28,6 +30,7 @@ impl Feed {
         match self {
             Feed::Generated(world) => world.serves(market, name),
             Feed::Played(playback) => playback.find(market, name).is_some(),
+            Feed::Recorded(replay) => replay.serves(market, name),
         }
     }
 
@@ -35,6 +38,7 @@ impl Feed {
         match self {
             Feed::Generated(world) => world.connect(market, name, topic),
             Feed::Played(playback) => playback.connect(market, name, topic),
+            Feed::Recorded(replay) => replay.connect(market, name, topic),
         }
     }
 
@@ -44,6 +48,7 @@ impl Feed {
                 world.of_market(market).iter().map(|one| one.spec.name.clone()).collect()
             }
             Feed::Played(playback) => playback.symbols(market),
+            Feed::Recorded(replay) => replay.symbols(market),
         }
     }
 
@@ -54,11 +59,17 @@ impl Feed {
                 let of_market = playback.streams.iter().filter(|stream| stream.market == market);
                 of_market.map(|stream| stream.name.clone()).collect()
             }
+            // Which streams a history holds is known at its end.
+            Feed::Recorded(_) => Vec::new(),
         }
     }
 
-    fn finished(&self) -> bool {
-        matches!(self, Feed::Played(playback) if playback.finished())
+    pub(crate) fn finished(&self) -> bool {
+        match self {
+            Feed::Generated(_) => false,
+            Feed::Played(playback) => playback.finished(),
+            Feed::Recorded(replay) => replay.has_ended(),
+        }
     }
 }
 
@@ -99,14 +110,16 @@ pub(crate) struct Shared {
 
 impl Core {
     pub(crate) fn new(config: &Config, feed: Feed, hub: Hub) -> Self {
+        // Recorded history has a beginning of its own.
+        let running = matches!(feed, Feed::Recorded(_));
         Core {
             feed,
             hub,
             limits: config.limits.clone(),
             meters: [Meter::default(), Meter::default()],
             start: config.start,
-            running: false,
-            started: false,
+            running,
+            started: running,
             connects: [VecDeque::new(), VecDeque::new(), VecDeque::new()],
             waiting: Vec::new(),
         }
@@ -165,8 +178,10 @@ impl Core {
     pub(crate) fn ledger(&mut self) -> Ledger {
         let mut ledger = self.hub.ledger();
         ledger.finished = self.feed.finished();
-        if let Feed::Played(playback) = &self.feed {
-            ledger.loops = playback.loops_done;
+        match &self.feed {
+            Feed::Generated(_) => {}
+            Feed::Played(playback) => ledger.loops = playback.loops_done,
+            Feed::Recorded(replay) => ledger.replayed = replay.streams(),
         }
         ledger
     }

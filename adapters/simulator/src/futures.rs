@@ -74,6 +74,7 @@ fn contracts(feed: &Feed, market: Market) -> Vec<Contract> {
                 }
             })
             .collect(),
+        Feed::Recorded(_) => Vec::new(),
         Feed::Played(playback) => playback
             .symbols(market)
             .into_iter()

@@ -313,6 +313,7 @@ impl Hub {
             connections: self.connections,
             loops: 0,
             finished: false,
+            replayed: Vec::new(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What was sent: the truth that recorders are compared with.
 
 use crate::config::Market;
+use crate::history::ReplayedStream;
 
 /// What was sent on one stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,8 +55,10 @@ pub struct Ledger {
     pub connections: [u64; 3],
     /// Complete passes over the captured frames; 0 for a generated market.
     pub loops: u32,
-    /// True when a capture has nothing more to play.
+    /// True when a capture or a history has nothing more to play.
     pub finished: bool,
+    /// What was replayed of a history, by market and stream.
+    pub replayed: Vec<ReplayedStream>,
 }
 
 impl Ledger {

@@ -1,8 +1,8 @@
 //! Binance's WebSocket and REST interfaces for spot, USD-M and COIN-M futures, served on loopback.
 //!
 //! An independent model of the venue: it shares no code with the adapters that are tested against it. The
-//! data is a generated market ([`Generated`]) or captured frames ([`Capture`]); the control protocol, the
-//! limits and the errors are the venue's. Every market has its own port, which serves WebSocket and REST,
+//! data is a generated market ([`Generated`]), captured frames ([`Capture`]) or recorded history ([`history`]); the control
+//! protocol, the limits and the errors are the venue's. Every market has its own port, which serves WebSocket and REST,
 //! plain or over TLS with a certificate of its own.
 //!
 //! ```
@@ -27,6 +27,7 @@ pub mod deribit;
 mod fault;
 mod frames;
 mod futures;
+pub mod history;
 pub mod host;
 mod hub;
 mod instrument;
@@ -125,7 +126,8 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// Starts a simulator; its ports accept connections when this returns.
+    /// Starts a simulator; its ports accept connections when this returns. With history it waits for what the reader tells
+    /// of the time before ([`history::HistoryEvent::Begin`]).
     pub fn start(config: Config) -> Result<Simulator, Error> {
         let tls = config.tls;
         let (commands, inbox) = tokio::sync::mpsc::channel(64);
@@ -195,7 +197,7 @@ impl Simulator {
         })
     }
 
-    /// Waits until a capture was played to its end and written to the sockets; `None` when the time runs out.
+    /// Waits until a capture or a history was played to its end and written to the sockets; `None` when the time runs out.
     pub fn wait_until_finished(&self, timeout: Duration) -> Option<Ledger> {
         let (reply, answer) = sync_channel(1);
         self.send(Command::WaitFinished(reply));

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use crate::clock::{Ticker, now_ms};
 use crate::config::Pace;
 use crate::core::{Core, Feed, Shared};
+use crate::history::binance::Step;
 use crate::hub::Hub;
 use crate::market::{ACTIONS_PER_SECOND, World};
 use crate::playback::Playback;
@@ -23,6 +24,7 @@ pub(crate) enum Mode {
     /// Frames per second over all connections.
     GeneratedRate(u64),
     Played(Pace),
+    Recorded,
 }
 
 /// Runs for ever; what it does follows `running` and the subscriptions.
@@ -31,6 +33,7 @@ pub(crate) async fn run(shared: Shared, mode: Mode) -> std::io::Result<()> {
         Mode::GeneratedFlat => flat(&shared, flat_actions()).await,
         Mode::Played(Pace::Flat) => flat(&shared, play_batch).await,
         Mode::GeneratedRate(rate) => at_rate(&shared, rate).await?,
+        Mode::Recorded => recorded(&shared).await?,
         Mode::Played(Pace::Own) => paced(&shared, 1.0).await?,
         Mode::Played(Pace::Times(factor)) => paced(&shared, factor).await?,
     }
@@ -38,8 +41,7 @@ pub(crate) async fn run(shared: Shared, mode: Mode) -> std::io::Result<()> {
 }
 
 fn can_flow(core: &Core) -> bool {
-    let finished = matches!(&core.feed, Feed::Played(playback) if playback.finished());
-    core.running && !finished
+    core.running && !core.feed.finished()
 }
 
 /// As fast as the sockets take it; without a subscriber it waits.
@@ -185,4 +187,36 @@ fn play_until(playback: &mut Playback, hub: &mut Hub, position: u64) {
         }
         playback.play_one(hub);
     }
+}
+
+/// History, when it is due by its timeline and the sockets take it.
+async fn recorded(shared: &Shared) -> std::io::Result<()> {
+    let ticker = Ticker::new(TICK)?;
+    loop {
+        flowing(shared).await;
+        let step = play_recorded(&mut shared.core.borrow_mut());
+        shared.progress.notify_waiters();
+        match step {
+            Step::Played => tokio::task::yield_now().await,
+            Step::Early => ticker.tick().await?,
+            Step::Ended => shared.core.borrow_mut().answer_waiting(),
+        }
+        while shared.core.borrow_mut().hub.update_full() {
+            shared.room.notified().await;
+        }
+    }
+}
+
+/// Plays a batch of what is due.
+fn play_recorded(core: &mut Core) -> Step {
+    let Core { feed: Feed::Recorded(replay), hub, .. } = core else { return Step::Ended };
+    let mut step = Step::Played;
+    for _ in 0..BATCH {
+        step = replay.step(hub);
+        if step != Step::Played || hub.full {
+            break;
+        }
+    }
+    hub.flush();
+    step
 }

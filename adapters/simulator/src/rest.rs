@@ -11,7 +11,7 @@ use crate::config::Market;
 use crate::core::{Core, Feed, Shared};
 use crate::weight::Verdict;
 
-/// Longest time a depth answer of a capture is held back until its frames were played.
+/// Longest time an answer is held back until what it says was played.
 const LONGEST_HOLD: Duration = Duration::from_secs(10);
 
 /// A complete answer.
@@ -35,6 +35,11 @@ impl Refusal {
 
     pub(crate) fn symbol() -> Self {
         Refusal::new(-1121, "Invalid symbol.")
+    }
+
+    /// The venue cannot answer now.
+    pub(crate) fn unavailable() -> Self {
+        Refusal(503, -1001, "Service Unavailable.".to_owned())
     }
 
     /// A mandatory parameter is missing.
@@ -151,9 +156,8 @@ pub(crate) async fn answer(shared: &Shared, market: Market, method: &str, path: 
     if endpoint == "depth" {
         hold(shared, market, &parameters).await;
     }
-    let core = &mut *shared.core.borrow_mut();
-    let used_weight = core.meters[usize::from(market.is_futures())].used;
-    let result = answers::answer(core, market, endpoint, &parameters);
+    let result = when_played(shared, market, endpoint, &parameters).await;
+    let used_weight = shared.core.borrow().meters[usize::from(market.is_futures())].used;
     let (status, body) = match result {
         Ok(body) => (200, body),
         Err(refusal) => (refusal.0, refusal.body()),
@@ -227,7 +231,7 @@ async fn hold(shared: &Shared, market: Market, parameters: &Parameters) {
         let ready = {
             let core = shared.core.borrow();
             match &core.feed {
-                Feed::Generated(_) => true,
+                Feed::Generated(_) | Feed::Recorded(_) => true,
                 Feed::Played(playback) => playback
                     .snapshots
                     .get(&(market, symbol.clone()))
@@ -236,6 +240,29 @@ async fn hold(shared: &Shared, market: Market, parameters: &Parameters) {
         };
         if ready || timeout_at(deadline, progress).await.is_err() {
             return;
+        }
+    }
+}
+
+/// The answer, once recorded history has come to what it says.
+async fn when_played(
+    shared: &Shared,
+    market: Market,
+    endpoint: &str,
+    parameters: &Parameters,
+) -> Result<String, Refusal> {
+    let deadline = Instant::now() + LONGEST_HOLD;
+    loop {
+        let progress = shared.progress.notified();
+        let (answer, may_come) = {
+            let core = &mut *shared.core.borrow_mut();
+            let answer = answers::answer(core, market, endpoint, parameters);
+            let may_come = matches!(&core.feed, Feed::Recorded(replay) if !replay.has_ended());
+            (answer, may_come)
+        };
+        let waits = may_come && answer == Err(Refusal::unavailable());
+        if !waits || timeout_at(deadline, progress).await.is_err() {
+            return answer;
         }
     }
 }

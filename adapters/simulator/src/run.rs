@@ -16,6 +16,7 @@ use crate::clock::now_ms;
 use crate::config::{Config, Market, Pace, Source};
 use crate::core::{Core, Feed, Shared};
 use crate::fault::Script;
+use crate::history::binance::Replay;
 use crate::hub::Hub;
 use crate::ledger::Ledger;
 use crate::market::World;
@@ -86,7 +87,7 @@ fn setup(config: &Config) -> Result<Setup, Error> {
             Some(File::create(path).map_err(failure)?)
         }
     };
-    let paced = !matches!(mode, Mode::GeneratedFlat | Mode::Played(Pace::Flat));
+    let paced = !matches!(mode, Mode::GeneratedFlat | Mode::Played(Pace::Flat) | Mode::Recorded);
     let high_water = if paced { PACED_HIGH_WATER } else { FLAT_HIGH_WATER };
     let hub = Hub::new(Script::new(&config.faults), recorder, high_water);
     let identity = if config.tls { Some(tls::identity()?) } else { None };
@@ -115,6 +116,7 @@ fn feed(config: &Config) -> Result<(Feed, Mode), Error> {
             let playback = Playback::new(source, loaded)?;
             Ok((Feed::Played(Box::new(playback)), Mode::Played(source.pace)))
         }
+        Source::History(history) => Ok((Feed::Recorded(Box::new(Replay::new(history))), Mode::Recorded)),
     }
 }
 

@@ -23,6 +23,7 @@ mod messages;
 mod methods;
 mod number;
 mod object;
+mod played;
 mod prices;
 mod protocol;
 mod rpc;
@@ -39,6 +40,7 @@ use std::time::Duration;
 
 use self::capture::Answers;
 use self::market::Market;
+use self::played::Played;
 use self::venue::Venue;
 use crate::Error;
 use crate::clock::now_ms;
@@ -79,13 +81,19 @@ pub type Config = host::Config<Limits>;
 /// [`Error`] when there are no symbols or too many, the port is taken, a capture cannot be read, or a fault names a
 /// stream without data.
 pub fn start(config: &Config) -> Result<Handle, Error> {
+    let mut played = None;
     let (market, answers) = match &config.source {
         Source::Generated(generated) if !(1..=MOST_SYMBOLS).contains(&generated.symbols) => {
             return Err(Error::Configuration(format!("symbols must be 1 to {MOST_SYMBOLS}")));
         }
         Source::Generated(generated) => (Market::new(generated, now_ms()), None),
         Source::Capture(_) => (Market::empty(0, now_ms()), Some(Answers::default())),
+        Source::History(_) => {
+            played = Some(Played::default());
+            (Market::empty(0, now_ms()), None)
+        }
     };
-    let venue = Venue::new(market, config.limits.clone(), answers);
+    let mut venue = Venue::new(market, config.limits.clone(), answers);
+    venue.played = played;
     host::start(config, Box::new(venue))
 }

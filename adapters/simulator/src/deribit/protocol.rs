@@ -4,6 +4,7 @@ use super::book::Side;
 use super::catalogue::MARKETS;
 use super::topics::Subject;
 use super::venue::Venue;
+use crate::history::{HistoryRecord, ReplayedStream};
 use crate::host::{
     Action, BookText, Captured, ConnectionId, Disturbance, ListingChange, Protocol, RestAnswer, TopicId,
     TopicName,
@@ -80,6 +81,9 @@ impl Protocol for Venue {
         if self.answers.is_some() {
             return self.market.topics.instruments(market);
         }
+        if let Some(played) = &self.played {
+            return played.symbols(market);
+        }
         let of_market = |instrument: &&super::instrument::Instrument| {
             instrument.listed && instrument.spec.market == market
         };
@@ -87,6 +91,9 @@ impl Protocol for Venue {
     }
 
     fn book(&self, market: &str, symbol: &str) -> Option<BookText> {
+        if let Some(played) = &self.played {
+            return played.past.book_text(market, symbol);
+        }
         let place = *self.market.by_name.get(symbol)?;
         let instrument = self.market.instruments.get(place).filter(|one| one.spec.market == market)?;
         let [bids, asks] = Side::BOTH.map(|side| {
@@ -105,6 +112,9 @@ impl Protocol for Venue {
         out: &mut Vec<Action>,
     ) -> Option<String> {
         self.market.advance(now_ms);
+        if self.played.is_some() {
+            return None;
+        }
         self.market.change_listing(change, out)
     }
 
@@ -119,6 +129,26 @@ impl Protocol for Venue {
         if let Some(answers) = &mut self.answers {
             answers.read(file, body);
         }
+    }
+
+    fn remember(&mut self, record: &HistoryRecord) {
+        if let Some(played) = &mut self.played {
+            played.past.advance(record);
+            played.keep(record);
+        }
+    }
+
+    fn replay(&mut self, records: &[HistoryRecord], now_ms: u64, out: &mut Vec<Action>) {
+        self.market.advance(now_ms);
+        self.play(records, out);
+    }
+
+    fn take_broken(&mut self) -> Vec<TopicId> {
+        self.broken_topics()
+    }
+
+    fn replayed(&self) -> Vec<ReplayedStream> {
+        self.played.as_ref().map_or(vec![], |played| played.past.streams())
     }
 
     fn too_slow(&self) -> (u16, &'static str) {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::Fault;
 use crate::config::{Generated, Pace, Start};
+use crate::history::History;
 
 /// Captured frames to play, once.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,17 +16,21 @@ pub struct Capture {
 }
 
 /// Where the data comes from.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum Source {
     /// A generated market. Its pace is in messages a second; one for several connections counts once, and first
     /// values after a subscription do not count. With few streams on a grid it is not reached.
     Generated(Generated),
     /// Captured frames.
     Capture(Capture),
+    /// The records of a log. Its own clock says when it begins and how fast it goes, whatever [`Config::start`] says;
+    /// clients are served from [`HistoryEvent::Begin`](crate::history::HistoryEvent::Begin) on. It is never faster than
+    /// they take it.
+    History(History),
 }
 
 /// Everything a hosted venue needs to start; `L` are the limits of the venue.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Config<L> {
     /// Where the data comes from.
     pub source: Source,

@@ -5,6 +5,7 @@ use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use super::capture::Playback;
+use super::history::Replay;
 use super::hub::Hub;
 use super::protocol::Action;
 use super::topic::Message;
@@ -18,6 +19,8 @@ const HIGH_WATER: usize = 192 << 10;
 const BATCH: usize = 512;
 /// Most events of the market for one message that is due: many change only what waits for a grid.
 const ACTIONS_PER_MESSAGE: u64 = 2;
+/// Most receive times of a history between two looks at the sockets: some have whole books.
+const MOMENTS: usize = 64;
 /// Arrears of a paced feed beyond this many seconds are given up.
 const LONGEST_ARREARS: f64 = 2.0;
 
@@ -28,12 +31,14 @@ pub(crate) enum Feed {
     Generated(Option<u64>),
     /// Captured frames.
     Played(Playback, Pace),
+    /// The records of a log.
+    Replayed(Replay),
 }
 
 /// Somebody who waits for quiet sockets.
 #[derive(Debug)]
 struct Waiting {
-    /// Only the end of a capture counts, not a pause.
+    /// Only the end of a capture or a history counts, not a pause.
     finish: bool,
     reply: SyncSender<Ledger>,
 }
@@ -67,13 +72,15 @@ pub(crate) struct Core {
 
 impl Core {
     pub(crate) fn new(protocol: Box<dyn Protocol>, hub: Hub, feed: Feed, start: Start) -> Self {
+        // A history has a clock of its own.
+        let running = matches!(feed, Feed::Replayed(_));
         Core {
             protocol,
             hub,
             feed,
             start,
-            running: false,
-            started: false,
+            running,
+            started: running,
             arrears: 0.0,
             stepped: Instant::now(),
             position: 0.0,
@@ -129,6 +136,16 @@ impl Core {
         if enough && !self.started {
             self.start_feed();
         }
+        if let Feed::Replayed(replay) = &self.feed {
+            replay.subscribed(self.hub.take_new());
+        }
+    }
+
+    /// Everything that has to be known before clients may come.
+    pub(crate) fn prepare(&mut self) {
+        if let Feed::Replayed(replay) = &mut self.feed {
+            replay.prepare(&mut *self.protocol);
+        }
     }
 
     pub(crate) fn touched(&mut self, connection: ConnectionId) {
@@ -177,7 +194,7 @@ impl Core {
         self.answer_waiting();
     }
 
-    /// The reply comes when a capture is played to its end and written.
+    /// The reply comes when a capture or a history is played to its end and written.
     pub(crate) fn wait_until_finished(&mut self, reply: SyncSender<Ledger>) {
         self.waiting.push(Waiting { finish: true, reply });
     }
@@ -219,7 +236,7 @@ impl Core {
     /// The book as the venue has it; captures have none.
     pub(crate) fn book(&self, market: &str, symbol: &str) -> Option<crate::Book> {
         match self.feed {
-            Feed::Generated(_) => self.protocol.book(market, symbol),
+            Feed::Generated(_) | Feed::Replayed(_) => self.protocol.book(market, symbol),
             Feed::Played(..) => None,
         }
     }
@@ -229,7 +246,11 @@ impl Core {
     }
 
     fn finished(&self) -> bool {
-        matches!(&self.feed, Feed::Played(playback, _) if playback.finished())
+        match &self.feed {
+            Feed::Generated(_) => false,
+            Feed::Played(playback, _) => playback.finished(),
+            Feed::Replayed(replay) => replay.is_finished(),
+        }
     }
 
     /// Does everything that is due; gives the time until the next step.
@@ -255,14 +276,16 @@ impl Core {
         let flat = match &self.feed {
             Feed::Generated(rate) => rate.is_none(),
             Feed::Played(_, pace) => *pace == Pace::Flat,
+            // Nobody is cut off for what was asked to be faster than it was.
+            Feed::Replayed(_) => true,
         };
         if flat && self.hub.fuller_than(HIGH_WATER) {
             return Duration::from_millis(1);
         }
-        if matches!(self.feed, Feed::Played(..)) {
-            self.play(elapsed);
-        } else {
-            self.act(elapsed);
+        match self.feed {
+            Feed::Generated(_) => self.act(elapsed),
+            Feed::Played(..) => self.play(elapsed),
+            Feed::Replayed(_) => return self.replay(),
         }
         if flat && self.hub.subscribed > 0 { Duration::ZERO } else { Duration::from_millis(1) }
     }
@@ -311,6 +334,23 @@ impl Core {
             self.hub.publish(ids.topic, message);
         }
         self.perform(Vec::new());
+    }
+
+    /// Plays the records that are due; gives the time until the next ones.
+    fn replay(&mut self) -> Duration {
+        for _ in 0..MOMENTS {
+            let Feed::Replayed(replay) = &mut self.feed else { break };
+            let records = match replay.due(&self.hub) {
+                Ok(records) => records,
+                Err(time) => return time.min(self.protocol.tick_interval()),
+            };
+            self.with_protocol(|protocol, now, out| protocol.replay(&records, now, out));
+            let broken = self.protocol.take_broken();
+            if let Feed::Replayed(replay) = &mut self.feed {
+                replay.await_clients(&broken, &self.hub);
+            }
+        }
+        Duration::ZERO
     }
 
     /// Answers those who wait for quiet sockets, when they are quiet.

@@ -17,9 +17,11 @@ use tokio_rustls::TlsAcceptor;
 
 use super::capture::Playback;
 use super::core::{Core, Feed};
+use super::history::Replay;
 use super::hub::Hub;
 use super::{Config, Disturbance, Ledger, ListingChange, Protocol, Source, server};
 use crate::config::Pace;
+use crate::history::ReplayedStream;
 use crate::{Book, Error, tls};
 
 /// Longest wait for everything produced to be written, once paused.
@@ -90,6 +92,7 @@ fn feed(source: &Source, protocol: &mut dyn Protocol) -> Result<Feed, Error> {
             }
             Ok(Feed::Played(Playback::load(capture, protocol)?, capture.pace))
         }
+        Source::History(history) => Ok(Feed::Replayed(Replay::new(history.clone()))),
     }
 }
 
@@ -106,11 +109,12 @@ fn listen(runtime: &Runtime, port: u16) -> Result<(TcpListener, u16), Error> {
 
 /// The body of the thread: runs until the handle is gone.
 async fn serve(
-    core: Core,
+    mut core: Core,
     listener: TcpListener,
     acceptor: Option<TlsAcceptor>,
     mut inbox: Receiver<Command>,
 ) {
+    core.prepare();
     let shared = Rc::new(RefCell::new(core));
     spawn_local(server::accept(shared.clone(), listener, acceptor));
     let driven = shared.clone();
@@ -185,7 +189,13 @@ impl Handle {
         })
     }
 
-    /// Waits until a capture was played to its end and written to the sockets; `None` when the time runs out.
+    /// What became of the records of a history, by market and stream.
+    pub fn replayed(&self) -> Vec<ReplayedStream> {
+        self.ask(|core| core.protocol().replayed()).unwrap_or_default()
+    }
+
+    /// Waits until a capture or a history was played to its end and written to the sockets; `None` when the time runs
+    /// out.
     pub fn wait_until_finished(&self, timeout: Duration) -> Option<Ledger> {
         self.wait(timeout, Core::wait_until_finished)
     }

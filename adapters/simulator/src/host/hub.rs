@@ -62,6 +62,8 @@ pub(crate) struct Hub {
     topics: HashMap<TopicId, Topic>,
     /// Topics that have a subscriber now.
     pub(crate) subscribed: usize,
+    /// Topics that got their first subscriber ever since [`Hub::take_new`].
+    new: usize,
     /// Disturbances that are due and not the host's.
     pub(crate) due: VecDeque<(TopicId, Disturbance)>,
     too_slow: (u16, &'static str),
@@ -148,7 +150,19 @@ impl Hub {
         topic.subscribers.push(connection);
         topic.ledger.connections += 1;
         let first = topic.subscribers.len() == 1;
+        let is_new = topic.ledger.connections == 1;
         self.subscribed += usize::from(first);
+        self.new += usize::from(is_new);
+    }
+
+    /// Topics that got their first subscriber ever since the last call.
+    pub(crate) fn take_new(&mut self) -> usize {
+        std::mem::take(&mut self.new)
+    }
+
+    /// Subscriptions of a topic that ever began, and connections that are on it now.
+    pub(crate) fn subscriptions(&self, id: TopicId) -> (u64, usize) {
+        self.topics.get(&id).map_or((0, 0), |topic| (topic.ledger.connections, topic.subscribers.len()))
     }
 
     fn leave(&mut self, connection: ConnectionId, id: TopicId) {

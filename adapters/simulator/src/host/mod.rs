@@ -9,6 +9,7 @@ mod connection;
 mod core;
 mod fault;
 mod handle;
+mod history;
 mod hub;
 mod ledger;
 mod protocol;

@@ -1,11 +1,13 @@
 //! What makes a venue of a host: everything that is said is a [`Protocol`]'s; sockets, pacing, faults and the ledger
 //! are the host's.
 //!
-//! The trait is stable for venues: since it was first used it only gained `captured`, `captured_answer` and `too_slow`.
+//! The trait is stable for venues: since it was first used it only gained what captures and histories need, and
+//! `too_slow`.
 
 use std::time::Duration;
 
 use super::Disturbance;
+use crate::history::{HistoryRecord, ReplayedStream};
 
 /// A connection, numbered from 1 over all ports.
 pub(crate) type ConnectionId = u64;
@@ -126,6 +128,19 @@ pub(crate) trait Protocol: Send + 'static {
 
     /// A REST answer of a capture: the name of its file in the folder `rest` and its text. Called before the start.
     fn captured_answer(&mut self, market: &str, file: &str, body: &str);
+
+    /// Takes a definition, or a record that was received before what is played: what later answers need of it is kept.
+    /// Called only for histories, before the start.
+    fn remember(&mut self, record: &HistoryRecord);
+
+    /// Plays records of one receive time. Called only for histories, by receive time.
+    fn replay(&mut self, records: &[HistoryRecord], now_ms: u64, out: &mut Vec<Action>);
+
+    /// The topics whose books were broken by what was played since the last call: clients will subscribe them anew.
+    fn take_broken(&mut self) -> Vec<TopicId>;
+
+    /// What became of the records that were played.
+    fn replayed(&self) -> Vec<ReplayedStream>;
 
     /// Code and reason of the close frame for a client that does not take its data.
     fn too_slow(&self) -> (u16, &'static str) {

@@ -109,3 +109,12 @@ pub(crate) fn is_business(channel: &str) -> bool {
     channel == "trades-all"
         || ["candle", "mark-price-candle", "index-candle"].iter().any(|prefix| channel.starts_with(prefix))
 }
+
+/// The key of the argument that a channel is subscribed with.
+pub(crate) fn key_member(channel: &str) -> &'static str {
+    match channel {
+        "instruments" | "liquidation-orders" => "instType",
+        "opt-summary" => "instFamily",
+        _ => "instId",
+    }
+}

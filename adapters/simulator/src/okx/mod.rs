@@ -15,6 +15,7 @@ mod checksum;
 mod instrument;
 mod moves;
 mod number;
+mod played;
 mod render;
 mod rest;
 mod session;
@@ -32,12 +33,16 @@ use self::candle::Bar;
 use self::catalogue::{Market, Spec};
 use self::channel::{CHANNELS, Channel};
 use self::instrument::Instrument;
+use self::played::Played;
 use self::rest::Meters;
 use self::session::{Endpoint, Session};
+#[cfg(test)]
+pub(crate) use self::topics::argument_of;
 use self::topics::{Subject, Topics};
 use crate::Error;
 use crate::clock::now_ms;
 use crate::config::Generated;
+use crate::history::{HistoryRecord, ReplayedStream};
 use crate::host::{
     self, Action, BookText, Captured, ConnectionId, Disturbance, Handle, ListingChange, Protocol, RestAnswer,
     Source, TopicId, TopicName,
@@ -90,6 +95,7 @@ pub fn start(config: &Config) -> Result<Handle, Error> {
         }
         Source::Generated(generated) => venue.generate(generated, now),
         Source::Capture(_) => venue.captured = true,
+        Source::History(_) => venue.played = Some(Played::default()),
     }
     host::start(config, Box::new(venue))
 }
@@ -99,6 +105,8 @@ struct Venue {
     limits: Limits,
     /// Plays a capture instead of a market of its own.
     captured: bool,
+    /// Plays history instead.
+    played: Option<Played>,
     instruments: Vec<Instrument>,
     by_name: HashMap<String, usize>,
     /// Next number of an instrument, by market.
@@ -125,6 +133,7 @@ impl Venue {
         Venue {
             limits,
             captured: false,
+            played: None,
             instruments: Vec::new(),
             by_name: HashMap::new(),
             numbers: [0; 4],
@@ -316,10 +325,16 @@ impl Protocol for Venue {
         if self.captured {
             return self.captured_symbols(market);
         }
+        if let Some(played) = &self.played {
+            return played.symbols(market);
+        }
         self.listed(market).map(|instrument| instrument.spec.name.clone()).collect()
     }
 
     fn book(&self, market: &str, symbol: &str) -> Option<BookText> {
+        if let Some(played) = &self.played {
+            return played.past.book_text(market, symbol);
+        }
         let instrument = self.instruments.get(*self.by_name.get(symbol)?)?;
         if instrument.spec.market.name() != market {
             return None;
@@ -342,7 +357,7 @@ impl Protocol for Venue {
         now_ms: u64,
         out: &mut Vec<Action>,
     ) -> Option<String> {
-        if self.captured {
+        if self.captured || self.played.is_some() {
             return None;
         }
         let (index, state) = match change {
@@ -374,6 +389,25 @@ impl Protocol for Venue {
 
     fn captured_answer(&mut self, _market: &str, file: &str, body: &str) {
         self.read_captured_answer(file, body);
+    }
+
+    fn remember(&mut self, record: &HistoryRecord) {
+        if let Some(played) = &mut self.played {
+            played.past.advance(record);
+            played.keep(record);
+        }
+    }
+
+    fn replay(&mut self, records: &[HistoryRecord], now_ms: u64, out: &mut Vec<Action>) {
+        self.play(records, now_ms, out);
+    }
+
+    fn take_broken(&mut self) -> Vec<TopicId> {
+        self.broken_topics()
+    }
+
+    fn replayed(&self) -> Vec<ReplayedStream> {
+        self.played.as_ref().map_or(vec![], |played| played.past.streams())
     }
 
     fn too_slow(&self) -> (u16, &'static str) {

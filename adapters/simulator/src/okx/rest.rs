@@ -113,6 +113,10 @@ impl Venue {
     }
 
     fn data(&self, path: &str, query: &Query<'_>, now_ms: u64) -> Result<String, Failure> {
+        if let Some(played) = self.played.as_ref().filter(|_| path != "/api/v5/public/instruments") {
+            let symbol = query.get("instId").unwrap_or_default();
+            return Ok(played.answer(path, symbol, query.number("sz", 1, usize::MAX)?));
+        }
         match path {
             "/api/v5/public/time" => Ok(format!("[{{\"ts\":\"{now_ms}\"}}]")),
             "/api/v5/public/instruments" => self.instrument_list(query),
@@ -144,6 +148,8 @@ impl Venue {
         }
         let objects = if self.captured {
             self.captured_objects(market)
+        } else if let Some(played) = &self.played {
+            played.objects(market)
         } else {
             self.listed(market).map(|one| one.spec.object(one.number, "live")).collect()
         };

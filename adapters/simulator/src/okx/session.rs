@@ -5,7 +5,7 @@ use std::collections::{HashSet, VecDeque};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::channel::is_business;
+use super::channel::{is_business, key_member};
 use crate::host::{ConnectionId, TopicId};
 
 /// Operations are counted over that long.
@@ -121,7 +121,8 @@ impl Session {
     }
 
     /// The stream that an argument means; the venue's rules on arguments are checked, not whether it exists.
-    pub(crate) fn stream(&self, arg: &RawValue, captured: bool) -> Result<String, Refusal> {
+    /// `recorded`: channels for paying clients are open, as they were when they were recorded.
+    pub(crate) fn stream(&self, arg: &RawValue, recorded: bool) -> Result<String, Refusal> {
         let Ok(arg) = serde_json::from_str::<Arg>(arg.get()) else {
             return Err(Refusal::new(60_013, "Invalid args"));
         };
@@ -141,7 +142,7 @@ impl Session {
             (Endpoint::Business, false) => return Err(unknown(&stream)),
             _ => {}
         }
-        if !captured && arg.channel.ends_with("-l2-tbt") {
+        if !recorded && arg.channel.ends_with("-l2-tbt") {
             return Err(Refusal::new(60_011, "Please log in"));
         }
         Ok(stream)
@@ -178,11 +179,7 @@ pub(crate) fn stream_of_frame(frame: &str) -> Option<String> {
 /// The error for a channel or instrument that is not there.
 pub(crate) fn unknown(stream: &str) -> Refusal {
     let (channel, key) = stream.split_once(':').unwrap_or((stream, ""));
-    let member = match channel {
-        "instruments" | "liquidation-orders" => "instType",
-        "opt-summary" => "instFamily",
-        _ => "instId",
-    };
+    let member = key_member(channel);
     Refusal::new(
         60_018,
         format!(

@@ -103,16 +103,20 @@ impl Venue {
         out: &mut Vec<Action>,
     ) -> Option<TopicId> {
         let session = self.sessions.get(&connection)?;
-        let found = session.stream(arg, self.captured);
+        let found = session.stream(arg, self.captured || self.played.is_some());
         if let Err(refusal) = &found
             && refusal.code != 60_018
         {
             out.push(Action::Violation(format!("{}: {}", refusal.code, arg.get())));
         }
-        let found = found.and_then(|stream| self.topics.find(&stream).ok_or_else(|| unknown(&stream)));
+        let found = found.and_then(|stream| {
+            let topic = self.topics.find(&stream).or_else(|| self.played_topic(&stream));
+            topic.ok_or_else(|| unknown(&stream))
+        });
         match found {
             Ok(id) => Some(id),
             Err(refusal) => {
+                let session = self.sessions.get(&connection)?;
                 out.push(Action::Send { connection, text: session.error(Some(request), &refusal) });
                 None
             }
@@ -149,7 +153,10 @@ impl Venue {
                 let objects = self.listed(market).map(|one| one.spec.object(one.number, "live").to_string());
                 (render::push(&arg, &objects.collect::<Vec<_>>().join(",")), (0, 0))
             }),
-            Subject::Captured => None,
+            Subject::Captured => {
+                let message = self.played.as_ref().and_then(|played| played.first(&topic.name.stream));
+                message.map(|message| (message.text(&arg), message.ids))
+            }
         };
         if let Some((text, (first_id, last_id))) = first {
             out.push(Action::Deliver { connection, topic: id, text, first_id, last_id });

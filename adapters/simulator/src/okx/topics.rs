@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
 use super::catalogue::Market;
-use super::channel::Channel;
+use super::channel::{Channel, key_member};
 use crate::host::{ConnectionId, TopicId, TopicName};
 
 /// No push is planned.
@@ -27,7 +27,7 @@ pub(crate) enum Subject {
     },
     Liquidations(Market),
     Instruments(Market),
-    /// Frames of a capture.
+    /// Frames of a capture, or records of a history.
     Captured,
 }
 
@@ -52,14 +52,15 @@ pub(crate) struct Topic {
 impl Topic {
     /// The argument that subscribes it.
     pub(crate) fn arg(&self) -> String {
-        let (channel, key) = self.name.stream.split_once(':').unwrap_or((&self.name.stream, ""));
-        let member = match self.subject {
-            Subject::Summary { .. } => "instFamily",
-            Subject::Liquidations(_) | Subject::Instruments(_) => "instType",
-            _ => "instId",
-        };
-        format!("{{\"channel\":\"{channel}\",\"{member}\":\"{key}\"}}")
+        argument_of(&self.name.stream)
     }
+}
+
+/// The argument that subscribes a stream.
+pub(crate) fn argument_of(stream: &str) -> String {
+    let (channel, key) = stream.split_once(':').unwrap_or((stream, ""));
+    let member = key_member(channel);
+    format!("{{\"channel\":\"{channel}\",\"{member}\":\"{key}\"}}")
 }
 
 /// All streams and their plan.

@@ -6,4 +6,7 @@ mod client;
 mod control;
 mod data;
 mod disturbances;
+mod history;
 mod rest;
+#[path = "../told/mod.rs"]
+mod told;
