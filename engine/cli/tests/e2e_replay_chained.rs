@@ -143,7 +143,7 @@ fn recorded_again(chained: &Chained, extra: &[&str]) -> Vec<Value> {
 }
 
 /// The records of each stream, without what every recording has its own of. Snapshots that the recorder makes of its books
-/// follow its clock.
+/// follow its clock, and the best prices of a book that starts anew are told again.
 fn contents(rows: &[Value]) -> BTreeMap<(String, String, String), Vec<Value>> {
     let mut streams: BTreeMap<_, Vec<Value>> = BTreeMap::new();
     for row in rows.iter().filter(|row| OWN.iter().all(|kind| row["kind"] != *kind)) {
@@ -155,12 +155,19 @@ fn contents(rows: &[Value]) -> BTreeMap<(String, String, String), Vec<Value>> {
         for own in ["receive_ns", "sequence"] {
             assert!(plain.remove(own).is_some(), "{row}");
         }
-        streams
-            .entry((text("market"), text("venue_symbol"), text("kind")))
-            .or_default()
-            .push(Value::Object(plain));
+        let plain = Value::Object(plain);
+        let stream = streams.entry((text("market"), text("venue_symbol"), text("kind"))).or_default();
+        let is_told_again = |last: &Value| has_flag(row, "derived") && tops(last) == tops(row);
+        if !stream.last().is_some_and(is_told_again) {
+            stream.push(plain);
+        }
     }
     streams
+}
+
+/// The prices and quantities of a quote.
+fn tops(row: &Value) -> [&Value; 4] {
+    ["bid_price", "bid_quantity", "ask_price", "ask_quantity"].map(|key| &row[key])
 }
 
 /// The holes of streams with ids: which stream, and what is missing. Why is not compared: the venue of a replay never

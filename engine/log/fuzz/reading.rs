@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fs;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use marketprism_core::Instrument;
 use marketprism_core::json::write_record;
@@ -27,7 +27,7 @@ fn in_memory() -> TempDir {
 }
 
 /// Reads the bytes as batches in memory, and as the one segment of a log.
-pub fn read(bytes: &[u8]) {
+pub(crate) fn read(bytes: &[u8]) {
     in_place(bytes);
     FOLDER.with(|folder| {
         let log = folder.path().join("log");
@@ -68,7 +68,7 @@ fn in_place(bytes: &[u8]) {
     }
 }
 
-fn as_log(log: &Path, segment: &PathBuf) {
+fn as_log(log: &Path, segment: &Path) {
     if let Ok(segment) = Segment::map(segment) {
         let _ = (segment.footer(), segment.last_receive_ns(), segment.is_sealed(), segment.torn_bytes());
     }
@@ -106,7 +106,7 @@ fn compacted(log: &Path, segment: &Path, records: u64) {
 
 /// The same bytes with right magics, versions, lengths and checksums, as far as they look like a segment.
 #[allow(dead_code, reason = "one of the targets wants bytes as they are")]
-pub fn with_checksums(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn with_checksums(bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     bytes.resize(bytes.len().max(HEADER_BYTES).next_multiple_of(HEADER_BYTES), 0);
     let length = bytes.len();

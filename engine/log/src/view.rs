@@ -184,7 +184,7 @@ impl<'a> InOrder<'a> {
     #[inline]
     fn next(&mut self) -> Option<RecordRef<'a>> {
         let kind = Kind::from_number(*self.order.next()?)?;
-        self.slices.record(kind, self.places.take(kind))
+        self.slices.record(kind, self.places.take(kind, 1))
     }
 }
 
@@ -193,12 +193,12 @@ impl<'a> InOrder<'a> {
 pub(crate) struct Places([usize; KINDS]);
 
 impl Places {
-    /// The place of the next record of a kind in its vector.
+    /// The place of the next record of a kind in its vector, where so many are taken.
     #[inline]
-    pub(crate) fn take(&mut self, kind: Kind) -> usize {
+    pub(crate) fn take(&mut self, kind: Kind, count: usize) -> usize {
         let vector = if kind == Kind::BookDelta { Kind::BookSnapshot } else { kind };
         let next = &mut self.0[vector as usize];
-        *next += 1;
-        *next - 1
+        *next += count;
+        *next - count
     }
 }

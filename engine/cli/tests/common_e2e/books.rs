@@ -77,6 +77,8 @@ impl Book {
             } else if row["kind"] == "book_delta" {
                 match &mut book {
                     Some(_) if super::has_flag(row, "book_invalid") => book = None,
+                    // The snapshot was ahead of the stream: it holds this message already.
+                    Some(book) if super::id(&row["last_id"]) <= book.last_id => {}
                     Some(book) => {
                         book.last_id = super::id(&row["last_id"]);
                         book.change(&row["bids"], &row["asks"]);

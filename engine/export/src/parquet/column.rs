@@ -66,8 +66,15 @@ fn level_fields() -> Fields {
     Fields::from(vec![number("price"), number("quantity")])
 }
 
-/// Values of one column.
-pub(super) enum Column {
+/// Values of one column. As long as all are NULL, they are only counted: many kinds have columns that most venues leave
+/// empty.
+pub(super) struct Column {
+    nulls: usize,
+    is_empty: bool,
+    values: Values,
+}
+
+enum Values {
     Decimal(Decimal128Builder, i8),
     Time(TimestampNanosecondBuilder),
     Unsigned(UInt64Builder),
@@ -80,7 +87,7 @@ pub(super) enum Column {
 }
 
 /// Lists of levels.
-pub(super) struct Levels {
+struct Levels {
     ends: Vec<i32>,
     prices: Vec<i128>,
     quantities: Vec<i128>,
@@ -89,34 +96,66 @@ pub(super) struct Levels {
 
 impl Column {
     pub(super) fn new(data: Type) -> Column {
-        match data {
-            Type::Number => Column::Decimal(Decimal128Builder::new(), SCALE),
-            Type::Rate => Column::Decimal(Decimal128Builder::new(), RATE_SCALE),
-            Type::Time => Column::Time(TimestampNanosecondBuilder::new()),
-            Type::Unsigned => Column::Unsigned(UInt64Builder::new()),
-            Type::Signed => Column::Signed(Int64Builder::new()),
-            Type::Word => Column::Word(StringDictionaryBuilder::new()),
-            Type::Text => Column::Text(StringBuilder::new()),
-            Type::Bytes => Column::Bytes(BinaryBuilder::new()),
-            Type::Flag => Column::Flag(BooleanBuilder::new()),
-            Type::Levels => Column::Levels(Levels::new()),
+        let values = match data {
+            Type::Number => Values::Decimal(Decimal128Builder::new(), SCALE),
+            Type::Rate => Values::Decimal(Decimal128Builder::new(), RATE_SCALE),
+            Type::Time => Values::Time(TimestampNanosecondBuilder::new()),
+            Type::Unsigned => Values::Unsigned(UInt64Builder::new()),
+            Type::Signed => Values::Signed(Int64Builder::new()),
+            Type::Word => Values::Word(StringDictionaryBuilder::new()),
+            Type::Text => Values::Text(StringBuilder::new()),
+            Type::Bytes => Values::Bytes(BinaryBuilder::new()),
+            Type::Flag => Values::Flag(BooleanBuilder::new()),
+            Type::Levels => Values::Levels(Levels::new()),
+        };
+        Column { nulls: 0, is_empty: true, values }
+    }
+
+    /// Where the next value goes; `None` for a NULL that was counted.
+    fn next(&mut self, is_known: bool) -> Option<&mut Values> {
+        if self.is_empty {
+            if !is_known {
+                self.nulls += 1;
+                return None;
+            }
+            self.fill();
+        }
+        Some(&mut self.values)
+    }
+
+    /// Appends the NULLs that were counted.
+    fn fill(&mut self) {
+        let nulls = std::mem::take(&mut self.nulls);
+        self.is_empty = false;
+        match &mut self.values {
+            Values::Decimal(builder, _) => builder.append_nulls(nulls),
+            Values::Time(builder) => builder.append_nulls(nulls),
+            Values::Unsigned(builder) => builder.append_nulls(nulls),
+            Values::Signed(builder) => builder.append_nulls(nulls),
+            Values::Word(builder) => builder.append_nulls(nulls),
+            Values::Text(builder) => builder.append_nulls(nulls),
+            Values::Bytes(builder) => builder.append_nulls(nulls),
+            // Always known.
+            Values::Flag(_) | Values::Levels(_) => {}
         }
     }
 
     /// The values so far; the column is empty afterwards and holds no memory.
     pub(super) fn take(&mut self) -> Result<ArrayRef, ArrowError> {
-        Ok(match self {
-            Column::Decimal(builder, scale) => {
+        self.fill();
+        self.is_empty = true;
+        Ok(match &mut self.values {
+            Values::Decimal(builder, scale) => {
                 Arc::new(builder.finish().with_precision_and_scale(PRECISION, *scale)?)
             }
-            Column::Time(builder) => Arc::new(builder.finish().with_timezone("UTC")),
-            Column::Unsigned(builder) => Arc::new(builder.finish()),
-            Column::Signed(builder) => Arc::new(builder.finish()),
-            Column::Word(builder) => Arc::new(builder.finish()),
-            Column::Text(builder) => Arc::new(builder.finish()),
-            Column::Bytes(builder) => Arc::new(builder.finish()),
-            Column::Flag(builder) => Arc::new(builder.finish()),
-            Column::Levels(levels) => Arc::new(std::mem::replace(levels, Levels::new()).array()?),
+            Values::Time(builder) => Arc::new(builder.finish().with_timezone("UTC")),
+            Values::Unsigned(builder) => Arc::new(builder.finish()),
+            Values::Signed(builder) => Arc::new(builder.finish()),
+            Values::Word(builder) => Arc::new(builder.finish()),
+            Values::Text(builder) => Arc::new(builder.finish()),
+            Values::Bytes(builder) => Arc::new(builder.finish()),
+            Values::Flag(builder) => Arc::new(builder.finish()),
+            Values::Levels(levels) => Arc::new(std::mem::replace(levels, Levels::new()).array()?),
         })
     }
 }
@@ -203,25 +242,32 @@ impl<'t> Row<'t> {
         Row { columns: columns.iter_mut(), is_exact: true, bytes: 0 }
     }
 
+    /// Where the value of the next column goes.
+    fn next(&mut self, is_known: bool) -> Option<&'t mut Values> {
+        self.columns.next()?.next(is_known)
+    }
+
     /// A number with its power of ten.
     pub(super) fn decimal(&mut self, mantissa: i64, exponent: i8) {
-        if let Some(Column::Decimal(builder, scale)) = self.columns.next() {
-            let value = if mantissa == ABSENT { None } else { scaled(mantissa, exponent, *scale) };
-            self.is_exact &= value.is_some() || mantissa == ABSENT;
+        let is_known = mantissa != ABSENT;
+        if let Some(Values::Decimal(builder, scale)) = self.next(is_known) {
+            let value = if is_known { scaled(mantissa, exponent, *scale) } else { None };
+            self.is_exact &= value.is_some() || !is_known;
             builder.append_option(value);
             self.bytes += size_of::<i128>();
         }
     }
 
     pub(super) fn time(&mut self, ns: i64) {
-        if let Some(Column::Time(builder)) = self.columns.next() {
-            builder.append_option((ns != TIME_MISSING).then_some(ns));
+        let is_known = ns != TIME_MISSING;
+        if let Some(Values::Time(builder)) = self.next(is_known) {
+            builder.append_option(is_known.then_some(ns));
             self.bytes += size_of::<i64>();
         }
     }
 
     pub(super) fn unsigned(&mut self, value: Option<u64>) {
-        if let Some(Column::Unsigned(builder)) = self.columns.next() {
+        if let Some(Values::Unsigned(builder)) = self.next(value.is_some()) {
             builder.append_option(value);
             self.bytes += size_of::<u64>();
         }
@@ -229,45 +275,43 @@ impl<'t> Row<'t> {
 
     /// A whole number, or [`ABSENT`].
     pub(super) fn signed(&mut self, value: i64) {
-        if let Some(Column::Signed(builder)) = self.columns.next() {
-            builder.append_option((value != ABSENT).then_some(value));
+        let is_known = value != ABSENT;
+        if let Some(Values::Signed(builder)) = self.next(is_known) {
+            builder.append_option(is_known.then_some(value));
             self.bytes += size_of::<i64>();
         }
     }
 
     pub(super) fn word(&mut self, word: Option<&str>) {
-        if let Some(Column::Word(builder)) = self.columns.next() {
-            match word {
-                Some(word) => builder.append_value(word),
-                None => builder.append_null(),
-            }
+        if let Some(Values::Word(builder)) = self.next(word.is_some()) {
+            builder.append_option(word);
             self.bytes += 1;
         }
     }
 
     pub(super) fn text(&mut self, text: Option<&str>) {
-        if let Some(Column::Text(builder)) = self.columns.next() {
+        if let Some(Values::Text(builder)) = self.next(text.is_some()) {
             builder.append_option(text);
             self.bytes += text.map_or(0, str::len) + size_of::<i32>();
         }
     }
 
     pub(super) fn bytes(&mut self, bytes: &[u8]) {
-        if let Some(Column::Bytes(builder)) = self.columns.next() {
+        if let Some(Values::Bytes(builder)) = self.next(true) {
             builder.append_value(bytes);
             self.bytes += bytes.len() + size_of::<i32>();
         }
     }
 
     pub(super) fn flag(&mut self, flag: bool) {
-        if let Some(Column::Flag(builder)) = self.columns.next() {
+        if let Some(Values::Flag(builder)) = self.next(true) {
             builder.append_value(flag);
             self.bytes += 1;
         }
     }
 
     pub(super) fn levels(&mut self, levels: &[Level], exponents: (i8, i8)) {
-        if let Some(Column::Levels(column)) = self.columns.next() {
+        if let Some(Values::Levels(column)) = self.next(true) {
             self.is_exact &= column.append(levels, exponents);
             self.bytes += levels.len() * 2 * size_of::<i128>() + size_of::<i32>();
         }

@@ -46,7 +46,7 @@ use crate::{ExportedFile, Request};
 use column::{Column, Row, Type};
 
 /// Rows of a table are written out as a row group once they take so many bytes of memory.
-const ROW_GROUP_BYTES: usize = 32 << 20;
+const ROW_GROUP_BYTES: usize = 8 << 20;
 
 const NOTES: &str = "prices and quantities are decimal128(38, 18), rates decimal128(38, 30); a row with a longer number \
                      has NULL there and the whole record in exact_json; sorted by sequence, the capture order; \

@@ -102,14 +102,17 @@ fn place<'a>(
 fn enter(order: &[u8], positions: &[u8], cluster: u16, slots: &mut [Slot]) -> Result<(), &'static str> {
     let mut places = Places::default();
     let mut positions = Positions { bytes: positions, before: 0 };
-    for number in order {
-        let kind = Kind::from_number(*number).ok_or("unknown kind of record")?;
-        let position = positions.next().ok_or("a place in the batch is missing or too large")?;
-        let slot = slots.get_mut(position).ok_or("a place lies outside of the batch")?;
-        if slot.kind != 0 {
-            return Err("two records have the same place");
+    for run in order.chunk_by(|one, next| one == next) {
+        let kind = run.first().copied().and_then(Kind::from_number).ok_or("unknown kind of record")?;
+        let first = places.take(kind, run.len());
+        for index in first..first + run.len() {
+            let position = positions.next().ok_or("a place in the batch is missing or too large")?;
+            let slot = slots.get_mut(position).ok_or("a place lies outside of the batch")?;
+            if slot.kind != 0 {
+                return Err("two records have the same place");
+            }
+            *slot = Slot { index: index as u32, cluster, kind: kind as u8 };
         }
-        *slot = Slot { index: places.take(kind) as u32, cluster, kind: *number };
     }
     match positions.bytes.is_empty() {
         true => Ok(()),

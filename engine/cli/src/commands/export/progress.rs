@@ -26,7 +26,8 @@ impl Bar {
     pub(super) fn new(is_wanted: bool, reader: &LogReader) -> Bar {
         let is_shown = is_wanted && stderr().is_terminal();
         let bar = is_shown.then(|| {
-            let style = ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar());
+            let style =
+                ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar());
             ProgressBar::new(0).with_style(style)
         });
         let lengths = reader.segments().into_iter().filter_map(|path| Some(fs::metadata(path).ok()?.len()));
