@@ -4,8 +4,7 @@
 //! on by the venue's ids, and ends with a hole, a gap record or a wrong checksum. While it is crossed, or flagged, it is
 //! not shown; it begins anew, with all levels, when that is over.
 
-use std::collections::HashMap;
-
+use hashbrown::HashMap;
 use marketprism_book::{DeltaStep, OrderBook, SnapshotStep, StreamSnapshotStep, SyncedBook, is_start};
 use marketprism_core::clock::TIME_MISSING;
 use marketprism_core::record::{Book, Gap, Kind, Level, RecordRef, flag};

@@ -34,19 +34,22 @@ pub(super) struct Event {
 }
 
 impl Event {
-    /// A trade comes before the depth of the same time, which it changes.
-    fn rank(&self) -> (bool, u64) {
-        (self.ev & 0xff != TRADE, self.index)
+    /// Its place in the order in which the exchange processes events.
+    pub(super) fn exchange_key(&self) -> u128 {
+        self.key(self.exchange_ns)
     }
 
-    /// The order in which the exchange processes events.
-    pub(super) fn exchange_key(&self) -> (i64, (bool, u64)) {
-        (self.exchange_ns, self.rank())
+    /// Its place in the order in which the strategy sees events.
+    pub(super) fn local_key(&self) -> u128 {
+        self.key(self.local_ns)
     }
 
-    /// The order in which the strategy sees events.
-    pub(super) fn local_key(&self) -> (i64, (bool, u64)) {
-        (self.local_ns, self.rank())
+    /// By time; of one time a trade comes before the depth, which it changes; then as captured. One number, which
+    /// sorts faster than three.
+    fn key(&self, ns: i64) -> u128 {
+        let time = ns.cast_unsigned() ^ (1 << 63);
+        let is_depth = self.ev & 0xff != TRADE;
+        u128::from(time) << 64 | u128::from(is_depth) << 63 | u128::from(self.index & (u64::MAX >> 1))
     }
 
     /// The bytes in a file: `ev u8, exch_ts i8, local_ts i8, px f8, qty f8, order_id u8, ival i8, fval f8`.

@@ -15,10 +15,10 @@
 mod event;
 mod order;
 
-use std::collections::{HashMap, HashSet};
 use std::io::Write;
 use std::path::PathBuf;
 
+use hashbrown::{HashMap, HashSet};
 use marketprism_core::clock::TIME_MISSING;
 use marketprism_core::record::{Header, Kind, Level, RecordRef, Side};
 use marketprism_core::{Instrument, InstrumentId};
@@ -34,14 +34,14 @@ use crate::manifest::FinishedDay;
 use crate::part::{PartFile, Span, encoded};
 use crate::run::{DayWriter, Entry};
 use event::{BUY, DEPTH, DEPTH_CLEAR, DEPTH_SNAPSHOT, Event, SELL, TRADE, nearest};
-use order::Events;
+use order::{Events, Ordered};
 
 /// The kinds that make events.
 pub(crate) const KINDS: [Kind; 5] =
     [Kind::Trade, Kind::AggTrade, Kind::DetailedTrade, Kind::BookSnapshot, Kind::BookDelta];
 
-/// Compressed bytes that are gathered before they are moved to the disk.
-const WRITE_BYTES: usize = 1 << 20;
+/// Bytes that are handed to the archive at once.
+const WRITE_BYTES: usize = 64 << 10;
 
 /// The events of one instrument.
 struct Stream {
@@ -179,14 +179,13 @@ impl DayWriter for Files {
     fn finish(self: Box<Self>, day: &mut FinishedDay) -> Result<(), ExportError> {
         let mut streams: Vec<_> = self.streams.into_iter().collect();
         streams.sort_unstable_by_key(|(id, _)| *id);
-        for (_, stream) in streams {
-            let shift_ns = stream.events.local_shift_ns();
-            if shift_ns > 0 {
-                day.local_shift_ns.insert(stream.name.clone(), shift_ns);
+        for (_, Stream { name, events, span }) in streams {
+            let events = events.ordered();
+            if events.local_shift_ns > 0 {
+                day.local_shift_ns.insert(name.clone(), events.local_shift_ns);
             }
-            let part = PartFile::new(&self.out, stream.name.clone());
-            day.files.push(write(part, &stream)?);
-            stream.events.remove_spill()?;
+            day.files.push(write(PartFile::new(&self.out, name), &events, span)?);
+            events.remove_spill()?;
         }
         Ok(())
     }
@@ -210,11 +209,11 @@ fn clear(events: &mut Events, book: &TrackedBook) {
 }
 
 /// Writes the archive.
-fn write(part: PartFile, stream: &Stream) -> Result<ExportedFile, ExportError> {
-    let name = stream.name.clone();
+fn write(part: PartFile, events: &Ordered, span: Span) -> Result<ExportedFile, ExportError> {
+    let name = part.name().to_owned();
     let failed = |error: std::io::Error| ExportError::io("write", name.as_ref(), error);
     let mut count = 0_u64;
-    stream.events.in_order(|_, _| {
+    events.each(|_, _| {
         count += 1;
         Ok(())
     })?;
@@ -222,10 +221,9 @@ fn write(part: PartFile, stream: &Stream) -> Result<ExportedFile, ExportError> {
     let options = SimpleFileOptions::default().compression_level(Some(1)).large_file(true);
     archive.start_file("data.npy", options).map_err(|error| failed(error.into()))?;
     archive.write_all(&header(count)).map_err(failed)?;
-    let shift_ns = stream.events.local_shift_ns();
     let mut bytes = Vec::with_capacity(WRITE_BYTES);
-    stream.events.in_order(|event, flags| {
-        bytes.extend_from_slice(&event.bytes(flags, shift_ns));
+    events.each(|event, flags| {
+        bytes.extend_from_slice(&event.bytes(flags, events.local_shift_ns));
         if bytes.len() >= WRITE_BYTES {
             archive.write_all(&bytes).map_err(failed)?;
             bytes.clear();
@@ -234,7 +232,7 @@ fn write(part: PartFile, stream: &Stream) -> Result<ExportedFile, ExportError> {
     })?;
     archive.write_all(&bytes).map_err(failed)?;
     let part = archive.finish().map_err(|error| failed(error.into()))?;
-    part.into_inner().finish(count, stream.span)
+    part.into_inner().finish(count, span)
 }
 
 /// The head of a NumPy file: 64 bytes or a multiple, so that the events are aligned.

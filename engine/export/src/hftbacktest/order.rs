@@ -3,6 +3,9 @@
 //! The exchange's model reads events by their exchange time, the strategy's by their local time. Where the two orders differ,
 //! an event stands in the file twice, once for each, as hftbacktest's own `correct_event_order` does it.
 
+use std::borrow::Cow;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
@@ -22,7 +25,7 @@ pub(super) enum Order {
 }
 
 impl Order {
-    fn key(self, event: &Event) -> (i64, (bool, u64)) {
+    fn key(self, event: &Event) -> u128 {
         match self {
             Order::Exchange => event.exchange_key(),
             Order::Local => event.local_key(),
@@ -83,42 +86,69 @@ impl Events {
         Ok(())
     }
 
+    /// Puts the events in their two orders.
+    pub(super) fn ordered(mut self) -> Ordered {
+        let mut local = self.held.clone();
+        local.sort_unstable_by_key(Event::local_key);
+        self.held.sort_unstable_by_key(Event::exchange_key);
+        Ordered {
+            local_shift_ns: self.local_shift_ns(),
+            exchange: self.held,
+            local,
+            runs: self.runs,
+            path: self.path,
+        }
+    }
+}
+
+/// Events in the order of the exchange's times and in that of the local times.
+pub(super) struct Ordered {
+    path: PathBuf,
+    /// Those that are in memory.
+    exchange: Vec<Event>,
+    local: Vec<Event>,
+    runs: Vec<u64>,
+    pub(super) local_shift_ns: i64,
+}
+
+impl Ordered {
     /// Hands all events to `take`, in both orders at once, with [`EXCHANGE`], [`LOCAL`] or both.
-    pub(super) fn in_order(
+    pub(super) fn each(
         &self,
         mut take: impl FnMut(&Event, u64) -> Result<(), ExportError>,
     ) -> Result<(), ExportError> {
-        let shift_ns = self.local_shift_ns();
         let mut exchange = self.sorted(Order::Exchange)?;
         let mut local = self.sorted(Order::Local)?;
         loop {
-            let flags = match (exchange.first(), local.first()) {
+            let (flags, event) = match (exchange.first(), local.first()) {
                 (None, None) => return Ok(()),
-                (Some(_), None) => EXCHANGE,
-                (None, Some(_)) => LOCAL,
-                (Some(a), Some(b)) if a.index == b.index => EXCHANGE | LOCAL,
+                (Some(event), None) => (EXCHANGE, *event),
+                (None, Some(event)) => (LOCAL, *event),
+                (Some(a), Some(b)) if a.index == b.index => (EXCHANGE | LOCAL, *a),
                 // Which of the two is first in the file does not matter; by time it is easy to read.
-                (Some(a), Some(b)) if a.exchange_ns <= b.local_ns.saturating_add(shift_ns) => EXCHANGE,
-                _ => LOCAL,
+                (Some(a), Some(b)) if a.exchange_ns <= b.local_ns.saturating_add(self.local_shift_ns) => {
+                    (EXCHANGE, *a)
+                }
+                (Some(_), Some(b)) => (LOCAL, *b),
             };
-            let next = if flags & EXCHANGE != 0 { exchange.next()? } else { None };
-            let also = if flags & LOCAL != 0 { local.next()? } else { None };
-            if let Some(event) = next.or(also) {
-                take(&event, flags)?;
+            take(&event, flags)?;
+            if flags & EXCHANGE != 0 {
+                exchange.advance()?;
+            }
+            if flags & LOCAL != 0 {
+                local.advance()?;
             }
         }
     }
 
     /// All events in one order.
-    fn sorted(&self, order: Order) -> Result<Sorted, ExportError> {
-        let mut held = self.held.clone();
-        held.sort_unstable_by_key(|event| order.key(event));
-        held.reverse();
-        let mut runs = vec![Run { events: held, offset: 0, left: 0 }];
+    fn sorted(&self, order: Order) -> Result<Sorted<'_>, ExportError> {
+        let held = if order == Order::Local { &self.local } else { &self.exchange };
+        let mut runs = vec![Run { events: held.into(), next: 0, offset: 0, left: 0 }];
         let mut offset = 0;
         for count in &self.runs {
             let start = offset + if order == Order::Local { count * SPILLED_BYTES as u64 } else { 0 };
-            runs.push(Run { events: vec![], offset: start, left: *count });
+            runs.push(Run { events: Cow::default(), next: 0, offset: start, left: *count });
             offset += 2 * count * SPILLED_BYTES as u64;
         }
         let file = match self.runs.is_empty() {
@@ -127,10 +157,9 @@ impl Events {
                 Some(File::open(&self.path).map_err(|error| ExportError::io("read", &self.path, error))?)
             }
         };
-        let mut sorted =
-            Sorted { order, file, path: self.path.clone(), runs, heap: std::collections::BinaryHeap::new() };
+        let mut sorted = Sorted { order, file, path: &self.path, runs, heap: BinaryHeap::new() };
         for run in 0..sorted.runs.len() {
-            sorted.refill(run)?;
+            sorted.enter(run)?;
         }
         Ok(sorted)
     }
@@ -139,68 +168,70 @@ impl Events {
     pub(super) fn remove_spill(self) -> Result<(), ExportError> {
         match self.runs.is_empty() {
             true => Ok(()),
-            false => remove(&self.path),
+            false => {
+                fs::remove_file(&self.path).map_err(|error| ExportError::io("remove", &self.path, error))
+            }
         }
     }
 }
 
-fn remove(path: &Path) -> Result<(), ExportError> {
-    fs::remove_file(path).map_err(|error| ExportError::io("remove", path, error))
-}
-
 /// Sorted events, in memory or on disk.
-struct Run {
-    /// Those that are in memory, first at the end.
-    events: Vec<Event>,
+struct Run<'a> {
+    /// Those that are in memory.
+    events: Cow<'a, [Event]>,
+    /// The first of them that has not been taken.
+    next: usize,
     /// Where the rest begins.
     offset: u64,
     /// How many are there.
     left: u64,
 }
 
-/// A key, smallest first, and its run.
-type Head = std::cmp::Reverse<((i64, (bool, u64)), usize)>;
-
 /// Merges runs.
-struct Sorted {
+struct Sorted<'a> {
     order: Order,
     file: Option<File>,
-    path: PathBuf,
-    runs: Vec<Run>,
-    heap: std::collections::BinaryHeap<Head>,
+    path: &'a Path,
+    runs: Vec<Run<'a>>,
+    /// The key of the first event of each run, smallest first, with the run.
+    heap: BinaryHeap<Reverse<(u128, usize)>>,
 }
 
-impl Sorted {
+impl Sorted<'_> {
     /// The next event.
     fn first(&self) -> Option<&Event> {
-        let std::cmp::Reverse((_, run)) = self.heap.peek()?;
-        self.runs.get(*run)?.events.last()
+        let Reverse((_, run)) = self.heap.peek()?;
+        let run = self.runs.get(*run)?;
+        run.events.get(run.next)
     }
 
-    fn next(&mut self) -> Result<Option<Event>, ExportError> {
-        let Some(std::cmp::Reverse((_, run))) = self.heap.pop() else { return Ok(None) };
-        let event = self.runs.get_mut(run).and_then(|run| run.events.pop());
-        self.refill(run)?;
-        Ok(event)
+    /// Goes behind it.
+    fn advance(&mut self) -> Result<(), ExportError> {
+        let Some(Reverse((_, index))) = self.heap.pop() else { return Ok(()) };
+        if let Some(run) = self.runs.get_mut(index) {
+            run.next += 1;
+        }
+        self.enter(index)
     }
 
     /// Puts the first event of a run into the heap; reads more of it where it has to.
-    fn refill(&mut self, index: usize) -> Result<(), ExportError> {
+    fn enter(&mut self, index: usize) -> Result<(), ExportError> {
         let Some(run) = self.runs.get_mut(index) else { return Ok(()) };
-        if run.events.is_empty()
+        if run.next == run.events.len()
             && run.left > 0
             && let Some(file) = &self.file
         {
             let count = run.left.min(READ_EVENTS as u64);
             let mut bytes = vec![0; count as usize * SPILLED_BYTES];
             file.read_exact_at(&mut bytes, run.offset)
-                .map_err(|error| ExportError::io("read", &self.path, error))?;
-            run.events.extend(bytes.chunks_exact(SPILLED_BYTES).rev().filter_map(Event::read));
+                .map_err(|error| ExportError::io("read", self.path, error))?;
+            run.events = bytes.chunks_exact(SPILLED_BYTES).filter_map(Event::read).collect();
+            run.next = 0;
             run.offset += bytes.len() as u64;
             run.left -= count;
         }
-        if let Some(event) = run.events.last() {
-            self.heap.push(std::cmp::Reverse((self.order.key(event), index)));
+        if let Some(event) = run.events.get(run.next) {
+            self.heap.push(Reverse((self.order.key(event), index)));
         }
         Ok(())
     }
@@ -224,8 +255,9 @@ mod tests {
             }
         }
         let mut found = Vec::new();
+        let events = events.ordered();
         events
-            .in_order(|event, flags| {
+            .each(|event, flags| {
                 found.push((*event, flags));
                 Ok(())
             })

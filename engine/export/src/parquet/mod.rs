@@ -21,7 +21,6 @@ mod column;
 mod row;
 mod schema;
 
-use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -33,6 +32,7 @@ use ::parquet::file::properties::WriterProperties;
 use ::parquet::schema::types::ColumnPath;
 use arrow_array::RecordBatch;
 use arrow_schema::{Field, Schema, SchemaRef};
+use hashbrown::{HashMap, HashSet};
 use marketprism_core::record::Kind;
 use marketprism_core::{Instrument, InstrumentId};
 
@@ -45,8 +45,12 @@ use crate::run::{DayWriter, Entry};
 use crate::{ExportedFile, Request};
 use column::{Column, Row, Type};
 
-/// Rows of a table are written out as a row group once they take so many bytes of memory.
-const ROW_GROUP_BYTES: usize = 8 << 20;
+/// Rows are encoded so many at once: few enough to stay in the cache.
+const BATCH_ROWS: usize = 8192;
+
+/// A row group ends with so many rows, or once what is encoded of it takes so many bytes of memory.
+const ROW_GROUP_ROWS: usize = 1 << 19;
+const ROW_GROUP_BYTES: usize = 32 << 20;
 
 const NOTES: &str = "prices and quantities are decimal128(38, 18), rates decimal128(38, 30); a row with a longer number \
                      has NULL there and the whole record in exact_json; sorted by sequence, the capture order; \
@@ -95,7 +99,7 @@ impl Tables {
             if table.held_bytes == 0 {
                 break;
             }
-            table.write()?;
+            table.end_row_group()?;
         }
         Ok(())
     }
@@ -108,12 +112,9 @@ impl DayWriter for Tables {
             self.add_table(key, entry.instrument)?;
         }
         let Some(table) = self.tables.get_mut(&key) else { return Ok(None) };
-        let (bytes, is_exact) = table.add(entry);
-        self.held_bytes += bytes;
-        if table.held_bytes >= ROW_GROUP_BYTES {
-            self.held_bytes = self.held_bytes.saturating_sub(table.held_bytes);
-            table.write()?;
-        }
+        let before = table.held_bytes;
+        let is_exact = table.add(entry)?;
+        self.held_bytes = (self.held_bytes + table.held_bytes).saturating_sub(before);
         if self.held_bytes > self.memory_bytes {
             self.write_largest()?;
         }
@@ -148,7 +149,9 @@ struct Table {
     path: String,
     schema: SchemaRef,
     columns: Vec<Column>,
-    held_rows: u64,
+    /// Rows that are not encoded.
+    held_rows: usize,
+    /// Memory of these and of what is encoded.
     held_bytes: usize,
     rows: u64,
     span: Span,
@@ -181,33 +184,47 @@ impl Table {
         }
     }
 
-    /// Appends a row: the bytes that it takes, and whether every number fits.
-    fn add(&mut self, entry: &Entry<'_>) -> (usize, bool) {
+    /// Appends a row. Gives whether every number fits.
+    fn add(&mut self, entry: &Entry<'_>) -> Result<bool, ExportError> {
         let mut row = Row::new(&mut self.columns);
         let is_exact = row::fill(&mut row, entry.sequence, entry.record, entry.instrument);
-        let bytes = row.bytes;
-        self.held_bytes += bytes;
+        self.held_bytes += row.bytes;
         self.held_rows += 1;
+        self.rows += 1;
         self.span.add(entry.sequence);
-        (bytes, is_exact)
+        if self.held_rows >= BATCH_ROWS {
+            let writer = self.encode()?;
+            if writer.in_progress_rows() >= ROW_GROUP_ROWS || writer.memory_size() >= ROW_GROUP_BYTES {
+                self.end_row_group()?;
+            }
+        }
+        Ok(is_exact)
     }
 
-    /// Writes a row group.
-    fn write(&mut self) -> Result<(), ExportError> {
-        let path = self.path.clone();
-        let failed = |reason: String| ExportError::Parquet { path: path.clone(), reason };
+    /// Encodes the rows that are held.
+    fn encode(&mut self) -> Result<&mut ArrowWriter<PartFile>, ExportError> {
+        let failed = |reason: String| ExportError::Parquet { path: self.path.clone(), reason };
         let columns = self.columns.iter_mut().map(Column::take).collect::<Result<Vec<_>, _>>();
         let batch = columns.and_then(|columns| RecordBatch::try_new(self.schema.clone(), columns));
         let batch = batch.map_err(|error| failed(error.to_string()))?;
-        self.rows += std::mem::take(&mut self.held_rows);
-        self.held_bytes = 0;
-        let writer = match self.writer.take() {
+        let mut writer = match self.writer.take() {
             Some(writer) => writer,
             None => self.create()?,
         };
-        let writer = self.writer.insert(writer);
-        writer.write(&batch).and_then(|()| writer.flush()).map_err(|error| failed(error.to_string()))?;
-        writer.inner_mut().spill()
+        writer.write(&batch).map_err(|error| failed(error.to_string()))?;
+        self.held_rows = 0;
+        self.held_bytes = writer.memory_size();
+        Ok(self.writer.insert(writer))
+    }
+
+    /// Writes everything that is held.
+    fn end_row_group(&mut self) -> Result<(), ExportError> {
+        let path = self.path.clone();
+        let writer = self.encode()?;
+        writer.flush().map_err(|error| ExportError::Parquet { path, reason: error.to_string() })?;
+        writer.inner_mut().spill()?;
+        self.held_bytes = 0;
+        Ok(())
     }
 
     fn create(&self) -> Result<ArrowWriter<PartFile>, ExportError> {
@@ -218,9 +235,7 @@ impl Table {
     }
 
     fn finish(mut self) -> Result<ExportedFile, ExportError> {
-        if self.held_rows > 0 {
-            self.write()?;
-        }
+        self.encode()?;
         let mut writer = match self.writer.take() {
             Some(writer) => writer,
             None => self.create()?,

@@ -3,8 +3,7 @@
 //! Records received at one time are parts of one message, or of messages that came together: they make one row of each
 //! instrument. The row is written when the next record with another receive time comes.
 
-use std::collections::HashMap;
-
+use hashbrown::HashMap;
 use marketprism_core::clock::TIME_MISSING;
 use marketprism_core::instrument::{InstrumentType, OptionType};
 use marketprism_core::record::{ABSENT, FundingRate, Greeks, MarkPrice, OpenInterest, RecordRef, Ticker};

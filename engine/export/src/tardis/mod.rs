@@ -35,9 +35,9 @@ mod levels;
 mod merged;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::path::PathBuf;
 
+use hashbrown::HashMap;
 use marketprism_core::clock::TIME_MISSING;
 use marketprism_core::instrument::InstrumentType;
 use marketprism_core::record::*;
