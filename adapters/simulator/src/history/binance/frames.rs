@@ -32,7 +32,7 @@ pub(super) fn pair(instrument: &Instrument) -> &str {
 }
 
 impl Frames<'_> {
-    fn symbol(&self) -> &str {
+    fn venue_symbol(&self) -> &str {
         &self.instrument.venue_symbol
     }
 
@@ -57,7 +57,7 @@ impl Frames<'_> {
         let header = &trade.header;
         let body = |members: Members| {
             members
-                .text("s", self.symbol())
+                .text("s", self.venue_symbol())
                 .integer("t", header.sequence)
                 .number("p", trade.price, header.price_exponent)
                 .number("q", trade.quantity, header.quantity_exponent)
@@ -75,8 +75,8 @@ impl Frames<'_> {
         let header = &trade.header;
         let event = self.event("aggTrade", trade.event_ns);
         let named = match self.market {
-            Market::Coinm => event.integer("a", header.sequence).text("s", self.symbol()),
-            _ => event.text("s", self.symbol()).integer("a", header.sequence),
+            Market::Coinm => event.integer("a", header.sequence).text("s", self.venue_symbol()),
+            _ => event.text("s", self.venue_symbol()).integer("a", header.sequence),
         };
         let members = named
             .number("p", trade.price, header.price_exponent)
@@ -100,7 +100,7 @@ impl Frames<'_> {
         let first = first.integer("u", header.sequence);
         let first = if self.market == Market::Usdm { first.time("E", time).time("T", time) } else { first };
         let members = self
-            .pair(first.text("s", self.symbol()))
+            .pair(first.text("s", self.venue_symbol()))
             .number("b", quote.bid_price, header.price_exponent)
             .number("B", quote.bid_quantity, header.quantity_exponent)
             .number("a", quote.ask_price, header.price_exponent)
@@ -118,7 +118,7 @@ impl Frames<'_> {
         let event = self.event("depthUpdate", book.event_ns);
         let event = if self.market.is_futures() { event.time("T", header.exchange_ns) } else { event };
         let members = self
-            .pair(event.text("s", self.symbol()))
+            .pair(event.text("s", self.venue_symbol()))
             .integer("U", book.first_id)
             .integer("u", header.sequence)
             .given_integer("pu", book.previous_id)
@@ -149,7 +149,7 @@ impl Frames<'_> {
         let bar = Members::new()
             .time("t", candle.open_ns)
             .time("T", candle.close_ns)
-            .text("s", self.symbol())
+            .text("s", self.venue_symbol())
             .text("i", text_of(&candle.interval))
             .integer("f", first_id)
             .integer("L", candle.trades.max(0) - 1)
@@ -165,13 +165,13 @@ impl Frames<'_> {
             .given("Q", candle.taker_buy_quote_volume, amount)
             .text("B", "0")
             .end();
-        self.event("kline", candle.header.exchange_ns).text("s", self.symbol()).json("k", &bar).end()
+        self.event("kline", candle.header.exchange_ns).text("s", self.venue_symbol()).json("k", &bar).end()
     }
 
     pub(super) fn ticker(&self, ticker: &Ticker) -> String {
         let (price, quantity) = (ticker.header.price_exponent, ticker.header.quantity_exponent);
         let is_spot = self.market == Market::Spot;
-        let event = self.event("24hrTicker", ticker.header.exchange_ns).text("s", self.symbol());
+        let event = self.event("24hrTicker", ticker.header.exchange_ns).text("s", self.venue_symbol());
         let change = ticker.last.saturating_sub(ticker.open);
         let event = self
             .pair(event)
@@ -202,7 +202,7 @@ impl Frames<'_> {
     /// A mark price with the funding rate that came in the same message, where the contract has one.
     pub(super) fn mark_price(&self, mark: &MarkPrice, funding: Option<&FundingRate>) -> String {
         let price = mark.header.price_exponent;
-        let event = self.event("markPriceUpdate", mark.header.exchange_ns).text("s", self.symbol());
+        let event = self.event("markPriceUpdate", mark.header.exchange_ns).text("s", self.venue_symbol());
         let event = event.number_or_empty("p", mark.mark_price, price).given("ap", mark.average_price, price);
         let index = |members: Members| members.number_or_empty("i", mark.index_price, price);
         let settlement = |members: Members| members.number_or_empty("P", mark.settlement_price, price);
@@ -222,7 +222,7 @@ impl Frames<'_> {
     pub(super) fn liquidation(&self, order: &Liquidation) -> String {
         let (price, quantity) = (order.header.price_exponent, order.header.quantity_exponent);
         let is_coin = self.market == Market::Coinm;
-        let named = Members::new().text("s", self.symbol());
+        let named = Members::new().text("s", self.venue_symbol());
         let named = if is_coin { self.pair(named) } else { named };
         let side = match order.side {
             side if side == Side::Buy as u8 => "BUY",
