@@ -3,7 +3,7 @@
 //! A live batch holds what came in half a millisecond, and of each symbol a record or two.
 //!
 //! Memory while a segment is rewritten: the gathered records of a batch, 24 bytes for each to sort them, and what they
-//! are stored in; twice [`BATCH_BYTES`] at most. While the file is read back, a decoded batch. The pages of the two mapped
+//! are stored in; twice `BATCH_BYTES` at most. While the file is read back, a decoded batch. The pages of the two mapped
 //! files come on top, which the system takes back when it needs them.
 
 use std::fs::{self, File};

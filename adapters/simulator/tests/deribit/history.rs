@@ -21,7 +21,7 @@ async fn until_book(venue: &Handle, id: u64) {
 #[test]
 fn a_book_is_whole_wherever_it_is_subscribed() {
     let spot = instrument("deribit", "spot", "BTC_USDC", InstrumentType::Spot);
-    let (told, history) = Told::new(&[spot.clone()]);
+    let (told, history) = Told::new(std::slice::from_ref(&spot));
     let venue = start(&Config::new(Source::History(history))).expect("starts");
     block_on(async {
         told.book(&spot, None, 10, (100, 1), 0);
@@ -59,7 +59,7 @@ fn a_book_is_whole_wherever_it_is_subscribed() {
 fn what_is_listed_later_is_known_from_then_on() {
     let spot = instrument("deribit", "spot", "BTC_USDC", InstrumentType::Spot);
     let new = instrument("deribit", "spot", "NEW_USDC", InstrumentType::Spot);
-    let (told, history) = Told::new(&[spot.clone()]);
+    let (told, history) = Told::new(std::slice::from_ref(&spot));
     let venue = start(&Config::new(Source::History(history))).expect("starts");
     let listed = async || {
         let answer =

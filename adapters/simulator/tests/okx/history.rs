@@ -19,7 +19,7 @@ async fn until_book(venue: &Handle, symbol: &str, id: u64) {
 #[test]
 fn a_book_is_whole_wherever_it_is_subscribed() {
     let spot = instrument("okx", "spot", "BTC-USDC", InstrumentType::Spot);
-    let (told, history) = Told::new(&[spot.clone()]);
+    let (told, history) = Told::new(std::slice::from_ref(&spot));
     let venue = start(&Config::new(Source::History(history))).expect("starts");
     block_on(async {
         told.book(&spot, None, 10, (100, 1), 0);
@@ -57,7 +57,7 @@ fn a_book_is_whole_wherever_it_is_subscribed() {
 fn what_is_listed_later_is_known_from_then_on() {
     let spot = instrument("okx", "spot", "BTC-USDC", InstrumentType::Spot);
     let new = instrument("okx", "spot", "NEW-USDC", InstrumentType::Spot);
-    let (told, history) = Told::new(&[spot.clone()]);
+    let (told, history) = Told::new(std::slice::from_ref(&spot));
     let venue = start(&Config::new(Source::History(history))).expect("starts");
     let listed = async || {
         let list = data(&venue, "/api/v5/public/instruments?instType=SPOT").await;
@@ -69,7 +69,7 @@ fn what_is_listed_later_is_known_from_then_on() {
         client.subscribe(&[lifecycle, arg("bbo-tbt", "BTC-USDC")]).await;
         for wrong in [arg("bbo-tbt", "NEW-USDC"), arg("candle7m", "BTC-USDC"), arg("opt-summary", "BTC-USD")]
         {
-            client.operation("subscribe", &[wrong.clone()]).await;
+            client.operation("subscribe", std::slice::from_ref(&wrong)).await;
             let code = client.event().await["code"].clone();
             // A candle lives on another path, whether there is one or not.
             let expected = if wrong["channel"] == "candle7m" { "64001" } else { "60018" };

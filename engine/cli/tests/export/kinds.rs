@@ -1,7 +1,7 @@
 //! One or more records of every kind, as the log's own tests have them.
 
 #[path = "../../../log/tests/common/kinds.rs"]
-#[allow(clippy::module_inception)]
+#[allow(clippy::module_inception, unreachable_pub)]
 mod kinds;
 
 use bytemuck::Zeroable;

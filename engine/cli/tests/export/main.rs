@@ -1,4 +1,5 @@
 //! The program's `export`, and its files opened by the tools that they are made for.
+#![allow(clippy::unwrap_used)]
 
 #[path = "../../../export/tests/common/mod.rs"]
 mod common;
