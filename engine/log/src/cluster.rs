@@ -5,7 +5,7 @@
 //! ClusterDirectory · ClusterEntry … · zstd frame … (one a cluster)
 //! ```
 //!
-//! A cluster is an archive of [`Columns`](crate::columns) like that of a plain batch, and behind it the place of each
+//! A cluster is an archive of `Columns` like that of a plain batch, and behind it the place of each
 //! of its records in the batch, counted from 0: LEB128 numbers, each the difference to the one before, modulo 2^32.
 //! The batch still covers capture sequences without a hole.
 //!

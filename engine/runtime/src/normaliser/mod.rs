@@ -161,7 +161,7 @@ impl Normaliser {
         !self.wanted.is_empty()
     }
 
-    /// Takes the holes that messages revealed since the last call, at most the first [`MAX_HOLES`].
+    /// Takes the holes that messages revealed since the last call, at most the first few.
     pub fn take_holes(&mut self) -> std::vec::Drain<'_, Hole> {
         self.holes.drain(..)
     }
