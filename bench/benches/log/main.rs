@@ -1,5 +1,6 @@
 //! The segment log: batches made, written and read back.
 
+mod others;
 mod wide;
 
 use std::hint::black_box;

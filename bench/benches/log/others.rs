@@ -112,7 +112,8 @@ fn scan_parquet(found: &[PathBuf]) -> u64 {
     let (mut sum, mut rows) = (0i128, 0);
     for path in found {
         let file = File::open(path).expect("a file");
-        let reader = ParquetRecordBatchReaderBuilder::try_new(file).expect("Parquet").build().expect("Parquet");
+        let reader =
+            ParquetRecordBatchReaderBuilder::try_new(file).expect("Parquet").build().expect("Parquet");
         for batch in reader {
             let batch = batch.expect("rows");
             rows += batch.num_rows() as u64;

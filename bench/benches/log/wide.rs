@@ -12,6 +12,8 @@ use marketprism_core::record::{Book, Header, Kind, Level, Line, Quote, RecordRef
 use marketprism_log::format::{BatchHeader, Codec, HEADER_BYTES, checksum, padded};
 use marketprism_log::{Appender, BatchBuilder, Batches, LogOptions, LogReader, Segment, Selection, compact};
 
+use crate::others;
+
 const INSTRUMENTS: u32 = 600;
 const RECORDS: u64 = 3_000_000;
 const HOURS: u64 = 24;
@@ -255,7 +257,9 @@ pub(crate) fn wide(criterion: &mut Criterion) {
         scan(Batches::over("bench", bytemuck::cast_slice(&frames))).1
     });
     drop(frames);
+    others::compare(&reader, "log plain");
     compact_all(&reader);
+    others::compare(&reader, "log clustered");
     print_scan("clusters", decoded, || all(true));
     print_scan("clusters without checksums", decoded, || all(false));
     let mut group = criterion.benchmark_group("log/scan/wide");

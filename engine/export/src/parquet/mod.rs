@@ -13,7 +13,7 @@
 //!   dictionaries of strings, flags columns of booleans, levels of a book `list<struct<price, quantity>>`, best first as they
 //!   were sent. NULL is: not known.
 //! - `trade_id` is the venue's number; where its ids are text they are in `venue_trade_id`, and `trade_sequence` counts.
-//! - zstd level 3; statistics of every column; numbers that climb are delta encoded.
+//! - zstd level 3; statistics of every column but those of levels; numbers that climb are delta encoded.
 //! - Metadata of a file: `marketprism.log`, `marketprism.instrument` (the definition at the first row, JSON),
 //!   `marketprism.first_sequence`, `marketprism.last_sequence`, `marketprism.notes`.
 
@@ -28,7 +28,7 @@ use ::parquet::arrow::ArrowWriter;
 use ::parquet::arrow::arrow_writer::ArrowWriterOptions;
 use ::parquet::basic::{Compression, Encoding, ZstdLevel};
 use ::parquet::file::metadata::KeyValue;
-use ::parquet::file::properties::WriterProperties;
+use ::parquet::file::properties::{EnabledStatistics, WriterProperties};
 use ::parquet::schema::types::ColumnPath;
 use arrow_array::RecordBatch;
 use arrow_schema::{Field, Schema, SchemaRef};
@@ -270,12 +270,21 @@ fn properties(kind: Kind, instrument: &Instrument, log: &str) -> WriterPropertie
     let mut builder = WriterProperties::builder()
         .set_created_by("marketprism".to_owned())
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(3).unwrap_or_default()))
-        .set_key_value_metadata(Some(metadata.to_vec()));
+        .set_key_value_metadata(Some(metadata.to_vec()))
+        // Each page is compressed by a new context, which costs as much as some thousand rows.
+        .set_data_page_row_count_limit(ROW_GROUP_ROWS);
     for (name, _) in schema::columns(kind).filter(|(name, _)| CLIMBING.contains(name)) {
         let path = ColumnPath::from(name);
         builder = builder
             .set_column_dictionary_enabled(path.clone(), false)
             .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
+    }
+    for side in ["bids", "asks"] {
+        for number in ["price", "quantity"] {
+            // Nobody looks for the lowest price of any level.
+            let path = ColumnPath::from([side, "list", "element", number].map(str::to_owned).to_vec());
+            builder = builder.set_column_statistics_enabled(path, EnabledStatistics::None);
+        }
     }
     builder.build()
 }

@@ -102,6 +102,14 @@ impl BookState {
     }
 }
 
+/// The id that the message before a delta ended with.
+fn id_before(book: &Book) -> u64 {
+    match book.previous_id {
+        record::ABSENT => book.first_id.saturating_sub(1),
+        previous => previous.max(0) as u64,
+    }
+}
+
 impl Normaliser {
     /// The log will miss records of this book: it is worth a new snapshot, so that a reader can go on.
     pub fn lost_downstream(&mut self, instrument: InstrumentId, now_ns: i64, out: &mut dyn Sink) {
@@ -203,8 +211,16 @@ impl Normaliser {
     fn contained(&mut self, book: &Book, levels: &[Level], out: &mut dyn Sink) {
         let Some(tracked) = self.state(book.header.instrument).book.as_deref_mut() else { return };
         if book.header.sequence > tracked.delta_id {
-            tracked.delta_id = book.header.sequence;
-            if tracked.is_sound() {
+            let seen = std::mem::replace(&mut tracked.delta_id, book.header.sequence);
+            let is_sound = tracked.is_sound();
+            let before = id_before(book);
+            // The book has what is missing, the log has not.
+            if seen != 0 && before > seen {
+                let cause = self.state(book.header.instrument).interrupted[Kind::BookDelta as usize].take();
+                let reason = cause.map_or(GapReason::Sequence as u8, |cause| cause.reason);
+                self.report(&book.header, Kind::BookDelta, reason, (seen + 1, before), out);
+            }
+            if is_sound {
                 self.pass(RecordRef::Book(book, levels), out);
             } else {
                 self.pass_invalid(book, levels, out);
@@ -248,10 +264,7 @@ impl Normaliser {
         if seen == 0 {
             return;
         }
-        let before = match book.previous_id {
-            record::ABSENT => book.first_id.saturating_sub(1),
-            previous => previous.max(0) as u64,
-        };
+        let before = id_before(book);
         let reason = cause.map_or(GapReason::Sequence as u8, |cause| cause.reason);
         match broken {
             Some(GapReason::Reset) => {
