@@ -43,9 +43,6 @@ pub(crate) struct Arguments {
     /// Print no progress.
     #[arg(long)]
     quiet: bool,
-    /// Unwritten rows take at most so many MiB of memory.
-    #[arg(long, value_name = "MIB", default_value_t = (MEMORY_BYTES >> 20) as u32, hide = true)]
-    memory: u32,
 }
 
 /// A format on the command line.
@@ -133,7 +130,7 @@ fn write(reader: &LogReader, arguments: &Arguments, filter: Filter) -> Result<Su
         book_snapshots: depths(&arguments.book_snapshot),
         filter: described(&arguments.filter),
         continuity: &continuity,
-        memory_bytes: (arguments.memory as usize) << 20,
+        memory_bytes: MEMORY_BYTES,
     };
     let mut bar = Bar::new(!arguments.json && !arguments.quiet, reader);
     let result = export(reader, &request, &mut |progress| bar.show(progress));
