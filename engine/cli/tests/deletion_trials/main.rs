@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytemuck::Zeroable;
 use marketprism_core::InstrumentId;
+use marketprism_core::clock::TIME_MISSING;
 use marketprism_core::instrument::Registry;
 use marketprism_core::record::{
     ABSENT, Book, Gap, GapReason, Header, Kind, Level, RecordBuffer, RecordRef, flag,
@@ -36,7 +37,7 @@ fn every_hole_is_reported_with_exact_bounds_and_none_is_invented() {
     sequences.extend(captured());
     for sequence in &sequences {
         let all: Vec<&Message> = sequence.messages.iter().collect();
-        let (found, expected) = (run(sequence, &all, false), expected(&all));
+        let (found, expected) = (run(sequence, &all, None), expected(&all));
         assert_eq!(found, expected, "{} as it is", sequence.name);
     }
     let mut holes: BTreeMap<(String, Kind), usize> = BTreeMap::new();
@@ -45,9 +46,9 @@ fn every_hole_is_reported_with_exact_bounds_and_none_is_invented() {
         let mut random = ChaCha8Rng::seed_from_u64(trial);
         let sequence = &sequences[trial as usize % sequences.len()];
         let kept = leave_out(&sequence.messages, &mut random);
-        let with_snapshots = random.random();
-        let (found, expected) = (run(sequence, &kept, with_snapshots), expected(&kept));
-        assert_eq!(found, expected, "trial {trial}: {}, snapshots: {with_snapshots}", sequence.name);
+        let ahead = random.random_bool(0.7).then(|| random.random_range(0..4));
+        let (found, expected) = (run(sequence, &kept, ahead), expected(&kept));
+        assert_eq!(found, expected, "trial {trial}: {}, snapshots ahead by {ahead:?}", sequence.name);
         *holes.entry((format!("{}/{}", sequence.venue, sequence.market), sequence.kind)).or_default() +=
             found.len();
     }
@@ -89,27 +90,28 @@ fn expected(messages: &[&Message]) -> Vec<Hole> {
     holes
 }
 
-/// The holes that the recorder reports.
-fn run(sequence: &Sequence, messages: &[&Message], with_snapshots: bool) -> Vec<Hole> {
+/// The holes that the recorder reports. A book that wants a snapshot gets one, where `ahead` is given: one that has so many
+/// of the venue's coming messages in it already, whether these will arrive or not.
+fn run(sequence: &Sequence, messages: &[&Message], ahead: Option<usize>) -> Vec<Hole> {
     let mut recorder = Recorder::new(sequence);
     for (index, message) in messages.iter().enumerate() {
-        recorder.message(message, START_NS + index as i64 * STEP_NS, with_snapshots);
+        recorder.message(message, START_NS + index as i64 * STEP_NS, ahead);
     }
     recorder.holes
 }
 
 /// Decoder and normaliser of one market.
-struct Recorder {
+struct Recorder<'a> {
+    sequence: &'a Sequence,
     registry: Registry,
     market: &'static Market,
     decoder: Box<dyn marketprism_core::venue::Decoder>,
     normaliser: Normaliser,
-    kind: Kind,
     holes: Vec<Hole>,
 }
 
-impl Recorder {
-    fn new(sequence: &Sequence) -> Recorder {
+impl Recorder<'_> {
+    fn new(sequence: &Sequence) -> Recorder<'_> {
         let venue = messages::venue(&sequence.venue);
         let market = venue.market(&sequence.market).unwrap();
         let mut registry = Registry::default();
@@ -122,10 +124,10 @@ impl Recorder {
             }
         }
         let decoder = venue.decoder(market, registry.symbols(venue.name(), market.name));
-        Recorder { registry, market, decoder, normaliser, kind: sequence.kind, holes: vec![] }
+        Recorder { sequence, registry, market, decoder, normaliser, holes: vec![] }
     }
 
-    fn message(&mut self, message: &Message, now_ns: i64, with_snapshots: bool) {
+    fn message(&mut self, message: &Message, now_ns: i64, ahead: Option<usize>) {
         let (mut decoded, mut out) = (RecordBuffer::default(), RecordBuffer::default());
         let outcome = self.decoder.decode(message.frame.as_bytes(), now_ns, &mut decoded);
         assert_eq!(outcome, Ok(Outcome::Data), "{}", message.frame);
@@ -136,17 +138,31 @@ impl Recorder {
         }
         let mut wanted = vec![];
         self.normaliser.take_wanted(&mut wanted);
-        if with_snapshots && wanted.iter().any(|id| newest.is_some_and(|header| header.instrument == *id)) {
-            self.snapshot(newest.unwrap(), &mut out);
+        if let (Some(ahead), Some(newest)) = (ahead, newest)
+            && wanted.contains(&newest.instrument)
+        {
+            self.snapshot(newest, ahead, &mut out);
         }
         self.normaliser.tick(now_ns, &mut out);
         self.collect(&out);
     }
 
-    /// A snapshot that is as new as the message that was seen last.
-    fn snapshot(&mut self, newest: Header, out: &mut RecordBuffer) {
-        let of_rest = if self.market.continuity == Continuity::Chained { 0 } else { flag::REST };
-        let header = Header { kind: Kind::BookSnapshot as u8, flags: flag::SNAPSHOT | of_rest, ..newest };
+    /// A snapshot that is as new as the message that was seen last, or in the middle of one that follows it. A chained
+    /// stream brings its snapshots itself: these are never ahead.
+    fn snapshot(&mut self, newest: Header, ahead: usize, out: &mut RecordBuffer) {
+        let mut header = Header { kind: Kind::BookSnapshot as u8, flags: flag::SNAPSHOT, ..newest };
+        if self.market.continuity != Continuity::Chained {
+            let symbol = self.symbol(newest.instrument);
+            let follows = |message: &&Message| message.symbol == symbol && message.last_id > newest.sequence;
+            if let Some(within) = self.sequence.messages.iter().filter(follows).take(ahead).last() {
+                header.sequence = within.last_id;
+                if self.market.continuity == Continuity::Contiguous {
+                    header.sequence -= ahead as u64 & 1;
+                }
+                header.exchange_ns = TIME_MISSING;
+            }
+            header.flags |= flag::REST;
+        }
         let book = Book { header, previous_id: ABSENT, bid_levels: 1, ask_levels: 1, ..Book::zeroed() };
         let levels = [Level { price: 1, quantity: 1 }, Level { price: i64::MAX >> 1, quantity: 1 }];
         self.normaliser.process(RecordRef::Book(&book, &levels), out);
@@ -156,7 +172,7 @@ impl Recorder {
         for record in out.iter() {
             let RecordRef::Gap(gap) = record else { continue };
             let Gap { header, from_id, to_id, stream, reason, repaired, .. } = *gap;
-            assert_eq!((stream, repaired), (self.kind as u8, 0));
+            assert_eq!((stream, repaired), (self.sequence.kind as u8, 0));
             self.holes.push((self.symbol(header.instrument), from_id, to_id, reason));
         }
     }

@@ -27,7 +27,7 @@ pub(super) struct BookState {
     pub(super) seen: bool,
     /// Last id of the newest delta seen, or of the snapshot where that is newer; 0: none yet.
     pub(super) last_id: u64,
-    /// Last id of the newest delta seen.
+    /// Last id of the newest delta seen, 0: none yet.
     pub(super) delta_id: u64,
     /// Exchange time of the newest message in the book.
     pub(super) exchange_ns: i64,
@@ -71,6 +71,11 @@ impl BookState {
     #[inline]
     pub(super) fn is_sound(&self) -> bool {
         self.synced.is_valid() && self.crossed_ns == TIME_MISSING
+    }
+
+    /// Whether a snapshot brought it further than the stream is.
+    fn is_ahead(&self) -> bool {
+        self.synced.is_valid() && self.last_id > self.delta_id
     }
 
     pub(super) fn is_chained(&self) -> bool {
@@ -127,6 +132,12 @@ impl Normaliser {
             return;
         };
         tracked.seen = true;
+        if tracked.delta_id != 0 && id_before(book) > tracked.delta_id && tracked.is_ahead() {
+            // The book has what is missing, the log has not: its readers need a new snapshot.
+            self.invalidate(book.header.instrument, out);
+            self.delta(book, levels, out);
+            return;
+        }
         match tracked.synced.on_delta(book, levels) {
             DeltaStep::Applied => {
                 tracked.last_id = book.header.sequence;
@@ -211,16 +222,8 @@ impl Normaliser {
     fn contained(&mut self, book: &Book, levels: &[Level], out: &mut dyn Sink) {
         let Some(tracked) = self.state(book.header.instrument).book.as_deref_mut() else { return };
         if book.header.sequence > tracked.delta_id {
-            let seen = std::mem::replace(&mut tracked.delta_id, book.header.sequence);
-            let is_sound = tracked.is_sound();
-            let before = id_before(book);
-            // The book has what is missing, the log has not.
-            if seen != 0 && before > seen {
-                let cause = self.state(book.header.instrument).interrupted[Kind::BookDelta as usize].take();
-                let reason = cause.map_or(GapReason::Sequence as u8, |cause| cause.reason);
-                self.report(&book.header, Kind::BookDelta, reason, (seen + 1, before), out);
-            }
-            if is_sound {
+            tracked.delta_id = book.header.sequence;
+            if tracked.is_sound() {
                 self.pass(RecordRef::Book(book, levels), out);
             } else {
                 self.pass_invalid(book, levels, out);
@@ -260,7 +263,7 @@ impl Normaliser {
     fn report_book_hole(&mut self, book: &Book, broken: Option<GapReason>, out: &mut dyn Sink) {
         let state = self.state(book.header.instrument);
         let cause = state.interrupted[Kind::BookDelta as usize].take();
-        let seen = state.book.as_deref().map_or(0, |tracked| tracked.last_id);
+        let seen = state.book.as_deref().map_or(0, |tracked| tracked.delta_id);
         if seen == 0 {
             return;
         }

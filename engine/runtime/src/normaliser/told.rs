@@ -112,7 +112,7 @@ impl Normaliser {
         match (kind, &mut state.book) {
             (Kind::Trade, _) => state.trade_id = Some(end.last_id),
             (Kind::AggTrade, _) => state.agg_trade_id = Some(end.last_id),
-            (Kind::BookDelta, Some(book)) => book.last_id = end.last_id,
+            (Kind::BookDelta, Some(book)) => (book.last_id, book.delta_id) = (end.last_id, end.last_id),
             _ => {}
         }
         state.last_ns[kind as usize] = end.receive_ns;
