@@ -130,6 +130,15 @@ fn what_lies_between_a_delta_and_a_new_snapshot_is_missing() {
 }
 
 #[test]
+fn a_gap_without_an_end_tells_of_no_hole_before_it() {
+    // Ids fell with the delta: the gap is about what came between it and the snapshot.
+    bad(
+        &["unreported hole: ids 16 to 16 are missing (1 ids)"],
+        vec![stream_snap(15, 0), c(16, 5, 0), g(Deltas, 6, 0, Disconnected), stream_snap(3, 0)],
+    );
+}
+
+#[test]
 fn a_flagged_snapshot_was_taken_or_was_not() {
     // A late one of another connection: the valid book goes on.
     good(0, vec![stream_snap(10, 0), c(10, 15, 0), stream_snap(12, INVALID), c(15, 16, 0)]);

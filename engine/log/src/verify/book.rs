@@ -73,8 +73,9 @@ impl Break {
     fn is_told_by(&self, gap: &Gap) -> bool {
         let (from, to) = reported(gap);
         match self.hole {
-            Some(hole) => from <= hole.0 && to >= hole.1,
-            None => from == 0 || from == self.after.saturating_add(1),
+            Some(hole) if to != u64::MAX => from <= hole.0 && to >= hole.1,
+            // Without an end only the start tells: ids may have fallen since.
+            _ => from == 0 || from == self.after.saturating_add(1),
         }
     }
 }
