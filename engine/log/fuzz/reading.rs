@@ -10,10 +10,13 @@ use marketprism_core::Instrument;
 use marketprism_core::json::write_record;
 use marketprism_core::record::{Kind, LINE_BYTES, Line};
 use marketprism_log::format::{
-    BATCH_MAGIC, FILE_MAGIC, HEADER_BYTES, TRAILER_MAGIC, VERSION, checksum, padded, segment_name,
+    BATCH_MAGIC, Codec, FILE_MAGIC, HEADER_BYTES, TRAILER_MAGIC, VERSION, checksum, padded, segment_name,
 };
 use marketprism_log::*;
 use tempfile::TempDir;
+
+/// The codec of clustered bodies.
+const CLUSTERED: u8 = Codec::Clustered as u8;
 
 thread_local! {
     static FOLDER: TempDir = in_memory();
@@ -119,6 +122,9 @@ pub(crate) fn with_checksums(bytes: &[u8]) -> Vec<u8> {
             body = body.min(rest.len());
             head[12..16].copy_from_slice(&(body as u32).to_le_bytes());
             let whole = padded(body).min(rest.len());
+            if head[10] == CLUSTERED {
+                seal_clusters(&mut rest[..body]);
+            }
             head[56..60].copy_from_slice(&checksum(&rest[..whole]).to_le_bytes());
             seal(head, &BATCH_MAGIC, &(VERSION as u16).to_le_bytes());
             at += HEADER_BYTES + whole;
@@ -131,6 +137,25 @@ pub(crate) fn with_checksums(bytes: &[u8]) -> Vec<u8> {
         }
     }
     bytes
+}
+
+/// Sets the checksums of a clustered body: those of the frames in their entries, then that of the entries, then that of the
+/// directory.
+fn seal_clusters(body: &mut [u8]) {
+    let Some((directory, rest)) = body.split_at_mut_checked(HEADER_BYTES) else { return };
+    let clusters = u32::from_le_bytes([directory[0], directory[1], directory[2], directory[3]]) as usize;
+    let entries = clusters.min(rest.len() / HEADER_BYTES) * HEADER_BYTES;
+    let (entries, frames) = rest.split_at_mut(entries);
+    let number = |field: &[u8]| field.try_into().map_or(0, u32::from_le_bytes) as usize;
+    for entry in entries.chunks_exact_mut(HEADER_BYTES) {
+        let from = number(&entry[32..36]).saturating_sub(HEADER_BYTES * (clusters + 1));
+        let frame = frames.get(from..).and_then(|frames| frames.get(..number(&entry[36..40])));
+        let sum = frame.map_or(0, checksum);
+        entry[48..52].copy_from_slice(&sum.to_le_bytes());
+    }
+    directory[4..8].copy_from_slice(&checksum(entries).to_le_bytes());
+    let sum = checksum(&directory[..60]);
+    directory[60..64].copy_from_slice(&sum.to_le_bytes());
 }
 
 /// Sets magic, version and checksum of a header of 64 bytes.
