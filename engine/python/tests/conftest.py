@@ -42,15 +42,16 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def damaged(demo: Path, tmp_path: Path) -> Path:
-    """The demo's log with a flipped bit in the middle of its longest segment."""
+    """The demo's log with bits flipped in several places of its longest segment, so that records of every kind are lost."""
     folder = tmp_path / "damaged"
     shutil.copytree(demo, folder, ignore=shutil.ignore_patterns("LOCK"))
     segment = max(folder.glob("*.seg"), key=lambda path: path.stat().st_size)
     with segment.open("r+b") as file:
-        file.seek(segment.stat().st_size // 2)
-        byte = file.read(1)[0]
-        file.seek(-1, os.SEEK_CUR)
-        file.write(bytes([byte ^ 1]))
+        for tenth in range(2, 10):
+            file.seek(segment.stat().st_size * tenth // 10)
+            byte = file.read(1)[0]
+            file.seek(-1, os.SEEK_CUR)
+            file.write(bytes([byte ^ 1]))
     return folder
 
 

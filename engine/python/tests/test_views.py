@@ -6,6 +6,7 @@ import gc
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import marketprism as mp
 import numpy as np
@@ -17,7 +18,7 @@ from marketprism.records import DTYPES
 FORMAT = (ROOT / "engine/log/FORMAT.md").read_text()
 
 
-def address(array: np.ndarray) -> int:
+def address(array: np.ndarray[Any, Any]) -> int:
     return int(array.__array_interface__["data"][0])
 
 
