@@ -13,6 +13,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::directory::sync_directory;
 use crate::error::LogError;
 use crate::format::{HEADER_BYTES, TEMPORARY_SUFFIX, read_checked, sealed_checksum};
+use crate::lock::Lock;
 use crate::recover::{file_names, list};
 
 /// First bytes of the file.
@@ -21,6 +22,8 @@ const MAGIC: [u8; 8] = *b"MPRISM-C";
 const VERSION: u32 = 1;
 /// Ends the file's name.
 const SUFFIX: &str = ".cursor";
+/// Added to the file's name for the lock.
+const LOCK_SUFFIX: &str = ".lock";
 /// Longest name, bytes.
 const MOST_NAME_BYTES: usize = 64;
 
@@ -51,11 +54,13 @@ impl CursorFile {
 
 const _: () = assert!(size_of::<CursorFile>() == HEADER_BYTES);
 
-/// The place of one follower. One process uses a name at a time.
+/// The place of one follower. One process uses a name at a time: a second one would say of records that they are
+/// delivered which the first has not delivered.
 #[derive(Debug)]
 pub struct Cursor {
     path: PathBuf,
     sequence: u64,
+    _lock: Lock,
 }
 
 impl Cursor {
@@ -63,16 +68,19 @@ impl Cursor {
     /// from there on is removed.
     ///
     /// A name is made of 1 to 64 letters, digits, `-` and `_`. Another one is an error, and so is a file that is damaged: the
-    /// follower must not guess what it has delivered.
+    /// follower must not guess what it has delivered, and a name that another follower uses now.
     pub fn open(directory: &Path, name: &str) -> Result<Cursor, LogError> {
         if !is_name(name) {
             return Err(LogError::CursorName { name: name.to_owned() });
         }
         let path = directory.join(format!("{name}{SUFFIX}"));
+        let lock = directory.join(format!("{name}{SUFFIX}{LOCK_SUFFIX}"));
+        let _lock = Lock::take(lock, "one follower has one name; stop it or choose another name")?;
         match read(&path) {
-            Ok(sequence) => Ok(Cursor { path, sequence }),
+            Ok(sequence) => Ok(Cursor { path, sequence, _lock }),
             Err(LogError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                let cursor = Cursor { path, sequence: list(directory)?.first().copied().unwrap_or(0) };
+                let sequence = list(directory)?.first().copied().unwrap_or(0);
+                let cursor = Cursor { path, sequence, _lock };
                 cursor.write(cursor.sequence)?;
                 Ok(cursor)
             }

@@ -9,7 +9,7 @@ use marketprism_core::instrument::Registry;
 
 use crate::cursor::cursors;
 use crate::error::LogError;
-use crate::format::{FileHeader, segment_name};
+use crate::format::{FileHeader, LOCK_NAME, segment_name};
 use crate::lock::Lock;
 use crate::recover;
 pub use crate::recover::Cut;
@@ -81,7 +81,10 @@ impl Log {
     /// instruments. Never appends to a segment that it finds.
     pub fn open(directory: &Path, options: LogOptions) -> Result<(Log, Recovery), LogError> {
         fs::create_dir_all(directory).map_err(|error| LogError::io("create", directory, error))?;
-        let lock = Lock::take(directory)?;
+        let lock = Lock::take(
+            directory.join(LOCK_NAME),
+            "one log has one writer; stop it or choose another directory",
+        )?;
         let found = recover::recover(directory)?;
         let on_disk = found.end_sequence.unwrap_or(0).max(found.highest_name);
         let opened_at = on_disk.max(options.minimum_sequence).max(delivered(directory)?);

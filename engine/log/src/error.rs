@@ -8,13 +8,15 @@ use serde::Serialize;
 /// Why the log could not do what it was asked for. The text says what to do where that is known.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// Another process writes this log.
-    #[error("{path} is locked by {holder}: one log has one writer; stop it or choose another directory")]
+    /// Another process writes this log, or delivers from it under this name.
+    #[error("{path} is locked by {holder}: {advice}")]
     Locked {
         /// The lock file.
         path: PathBuf,
         /// What the holder wrote about itself.
         holder: String,
+        /// What to do.
+        advice: &'static str,
     },
     /// The file system has no room, or a quota or file size limit was hit.
     #[error(

@@ -1,21 +1,20 @@
-//! One writer for one log.
+//! One process for what only one may write.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::PathBuf;
 
 use crate::error::LogError;
-use crate::format::LOCK_NAME;
 
-/// Held while a process writes a log. The system releases it when the process ends, however it ends.
+/// Held while a process writes a log, or delivers from it. The system releases it when the process ends, however it ends.
+#[derive(Debug)]
 pub(crate) struct Lock {
     _file: File,
 }
 
 impl Lock {
-    /// Takes the lock of a directory or says who has it.
-    pub(crate) fn take(directory: &Path) -> Result<Lock, LogError> {
-        let path = directory.join(LOCK_NAME);
+    /// Takes the lock that this file stands for, or says who has it and, with `advice`, what to do.
+    pub(crate) fn take(path: PathBuf, advice: &'static str) -> Result<Lock, LogError> {
         let mut file = OpenOptions::new()
             .create(true)
             .read(true)
@@ -29,7 +28,7 @@ impl Lock {
                 let mut holder = String::new();
                 let known = file.read_to_string(&mut holder).is_ok() && !holder.trim().is_empty();
                 let holder = if known { holder.trim().to_owned() } else { "another process".to_owned() };
-                return Err(LogError::Locked { path, holder });
+                return Err(LogError::Locked { path, holder, advice });
             }
             Err(TryLockError::Error(error)) => return Err(LogError::io("lock", &path, error)),
         }

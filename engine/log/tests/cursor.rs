@@ -30,12 +30,27 @@ fn a_cursor_is_where_it_was_left() {
     cursor.advance(17).unwrap();
     cursor.advance(16).unwrap();
     assert_eq!(cursor.sequence(), 17, "it never goes back");
-    assert_eq!(Cursor::open(directory.path(), "nats").unwrap().sequence(), 17);
+    drop(cursor);
+    let mut cursor = Cursor::open(directory.path(), "nats").unwrap();
+    assert_eq!(cursor.sequence(), 17);
     cursor.advance(u64::MAX).unwrap();
     Cursor::open(directory.path(), "a-second_1").unwrap();
     let followers = cursors(directory.path()).unwrap();
     let places: Vec<_> = followers.iter().map(|found| (found.name.as_str(), found.sequence)).collect();
     assert_eq!(places, [("a-second_1", 0), ("nats", u64::MAX)]);
+}
+
+#[test]
+fn a_name_has_one_follower_at_a_time() {
+    let directory = temporary();
+    let first = Cursor::open(directory.path(), "nats").unwrap();
+    let error = Cursor::open(directory.path(), "nats").unwrap_err().to_string();
+    let holder = format!("nats.cursor.lock is locked by process {}: one follower", std::process::id());
+    assert!(error.contains(&holder), "{error}");
+    Cursor::open(directory.path(), "other").unwrap();
+    drop(first);
+    Cursor::open(directory.path(), "nats").unwrap();
+    assert_eq!(cursors(directory.path()).unwrap().len(), 2);
 }
 
 #[test]
@@ -91,6 +106,7 @@ fn a_write_that_was_cut_short_leaves_the_place_before() {
     let mut cursor = Cursor::open(directory.path(), "x").unwrap();
     assert_eq!(cursor.sequence(), 5);
     cursor.advance(6).unwrap();
+    drop(cursor);
     assert_eq!(Cursor::open(directory.path(), "x").unwrap().sequence(), 6);
 }
 
