@@ -174,6 +174,25 @@ fn deltas_that_a_newer_snapshot_holds_already_are_recorded_all_the_same() {
     assert_eq!(bench.normaliser.counts().duplicates, 1);
 }
 
+#[test]
+fn a_hole_that_a_newer_snapshot_holds_already_is_reported_and_ends_the_book() {
+    let mut bench = Bench::new();
+    for (instrument, previous) in [(BOOK, ABSENT), (OTHER, 4)] {
+        bench.delta(instrument, 5, 6, previous);
+        bench.snapshot(instrument, 20);
+    }
+    bench.wanted();
+    assert_eq!(bench.taken(), ["delta! 6", "snapshot 20", "delta! 6", "snapshot 20"]);
+    // The book could go on, but no reader of the log could tell from it what came before.
+    bench.delta(BOOK, 21, 22, ABSENT);
+    bench.delta(OTHER, 18, 22, 15);
+    assert_eq!(bench.taken(), ["gap sequence 7..20", "gap sequence 7..15"]);
+    assert_eq!(bench.wanted(), [BOOK, OTHER]);
+    bench.snapshot(BOOK, 21);
+    bench.snapshot(OTHER, 22);
+    assert_eq!(bench.taken(), ["snapshot 21", "delta 22", "snapshot 22", "delta 22"]);
+}
+
 /// Peers checked continuity only while synchronising, or reset every book for one hole.
 #[test]
 fn trap_a_hole_at_any_time_breaks_that_book_alone() {
