@@ -128,6 +128,12 @@ impl Crashing {
         std::fs::OpenOptions::new().append(true).open(&newest).unwrap().write_all(torn).unwrap();
     }
 
+    /// The phases that were hit more seldom than they have to be.
+    fn missed(&self, kills: usize) -> Vec<Phase> {
+        let hits = |phase: &Phase| self.hits.get(phase).copied().unwrap_or(0);
+        Phase::ALL.into_iter().filter(|phase| hits(phase) < phase.least(kills)).collect()
+    }
+
     /// What must hold after a kill.
     fn check(&mut self, written: u64) {
         self.history.compare(&self.data, written);
@@ -143,18 +149,19 @@ fn killed_at_any_moment_nothing_written_is_lost_altered_or_doubled() {
     let kills = std::env::var("MARKETPRISM_KILLS").map_or(KILLS, |text| text.parse().unwrap());
     let mut crashing = Crashing::new(20_261_123);
     let started = Instant::now();
-    for number in 0..kills {
+    for number in 0..kills * 4 {
+        // Few kills may miss what is short.
+        if number >= kills && crashing.missed(kills).is_empty() {
+            break;
+        }
         crashing.kill_once(number);
         if number % 50 == 49 {
             eprintln!("{} kills in {:?}: {:?}", number + 1, started.elapsed(), crashing.hits);
         }
     }
     let (first, end) = (crashing.history.first().unwrap(), crashing.history.end);
-    eprintln!("{kills} kills: {:?}; records {first} to {end} are kept", crashing.hits);
-    for phase in Phase::ALL {
-        let hits = crashing.hits.get(&phase).copied().unwrap_or(0);
-        assert!(hits >= phase.least(kills), "{phase:?} was hit {hits} times");
-    }
+    eprintln!("{kills} kills or more: {:?}; records {first} to {end} are kept", crashing.hits);
+    assert_eq!(crashing.missed(kills), [], "hit too seldom: {:?}", crashing.hits);
     assert!(first > 0, "retention removed nothing");
     assert_eq!(crashing.simulator.ledger().violations, Vec::<String>::new());
 }
