@@ -151,12 +151,17 @@ impl Chained {
         self.recorder.as_ref().expect("runs")
     }
 
-    /// Waits until every connection is subscribed, lets data flow, and waits until so many books are valid.
-    pub fn feed(&self, books: usize) {
+    /// Waits until every connection is subscribed.
+    pub fn wait_for_subscriptions(&self) {
         wait_until("all subscriptions", || {
             let connections = self.recorder().status().connections;
             !connections.is_empty() && connections.iter().all(|connection| connection.is_subscribed)
         });
+    }
+
+    /// Waits until every connection is subscribed, lets data flow, and waits until so many books are valid.
+    pub fn feed(&self, books: usize) {
+        self.wait_for_subscriptions();
         self.handle.start_feed();
         self.wait_for_books(books);
     }
