@@ -1,8 +1,8 @@
 //! One or more records of every kind, as the log's own tests have them.
 
 #[path = "../../../log/tests/common/kinds.rs"]
-#[allow(clippy::module_inception, unreachable_pub)]
-mod kinds;
+#[allow(unreachable_pub)]
+mod samples;
 
 use bytemuck::Zeroable;
 use marketprism_core::Instrument;
@@ -16,14 +16,14 @@ pub(crate) fn push(log: &mut Log) {
     log.seal();
     let market = Instrument::market("binance", "usdm");
     let index = Instrument::unknown("deribit", "option", "btc_usd");
-    for instrument in [kinds::definition(), market, index] {
+    for instrument in [samples::definition(), market, index] {
         log.appender.registry_mut().define(instrument);
     }
-    let take: kinds::Take<'_> = &mut |record| log.push(record);
-    kinds::trades_of_all_kinds(take);
-    kinds::books_of_all_kinds(take);
-    kinds::statistics_of_all_kinds(take);
-    kinds::notes_of_all_kinds(take);
+    let take: samples::Take<'_> = &mut |record| log.push(record);
+    samples::trades_of_all_kinds(take);
+    samples::books_of_all_kinds(take);
+    samples::statistics_of_all_kinds(take);
+    samples::notes_of_all_kinds(take);
     // More digits than the columns of decimals have.
     let mut header = Header::new(Kind::Trade, 1, super::START_NS);
     (header.price_exponent, header.quantity_exponent, header.sequence) = (-30, 19, 1);

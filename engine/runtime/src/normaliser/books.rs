@@ -73,7 +73,7 @@ impl BookState {
         self.synced.is_valid() && self.crossed_ns == TIME_MISSING
     }
 
-    /// Whether a snapshot brought it further than the stream is.
+    /// Whether a snapshot from REST brought it further than the stream is.
     fn is_ahead(&self) -> bool {
         self.synced.is_valid() && self.last_id > self.delta_id
     }
